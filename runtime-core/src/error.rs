@@ -1,0 +1,191 @@
+//! Errors: facts in types, one sentence each, written where all the facts are.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::container::Status;
+use crate::plan::Pointer;
+
+/// A result of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong. Every variant's text is one sentence: what, where, and what to do where there is something.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// config.json asks for something impossible; nothing was created.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A call to the kernel failed outside of a plan.
+    #[error("{doing}: {}", words(*.errno))]
+    System {
+        /// What was being done, such as `cannot open /run/runtime`.
+        doing: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// A line of the plan failed.
+    #[error(transparent)]
+    Step(#[from] Box<StepError>),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] crate::hooks::HookError),
+    /// The container died while it was being made.
+    #[error("{0}")]
+    Died(String),
+    /// A container id with characters that can't be part of one.
+    #[error("invalid container ID format: {0:?} (letters, digits and _ + . - are allowed, but not . or .. alone)")]
+    InvalidId(String),
+    /// There is no such container.
+    #[error("container {0:?} does not exist")]
+    NotFound(String),
+    /// There is one already.
+    #[error("container with given ID already exists: {0}")]
+    Exists(String),
+    /// The container is not in a state that allows this.
+    #[error("{}", status_sentence(.id, *.status, .wanted))]
+    Status {
+        /// The container.
+        id: String,
+        /// What it is.
+        status: Status,
+        /// What was asked for.
+        wanted: Wanted,
+    },
+    /// A file of the state directory can't be understood.
+    #[error("the record {} is damaged: {problem}; `delete --force` removes the container", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// Another command holds the container.
+    #[error("container {id:?} is busy: another command has held it for {} s", .waited.as_secs())]
+    Busy {
+        /// The container.
+        id: String,
+        /// How long this one waited.
+        waited: Duration,
+    },
+    /// Something of the container could not be removed.
+    #[error("{0}")]
+    Leftover(String),
+}
+
+/// What a command wanted of a container that is in the wrong state for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// `start`.
+    Start,
+    /// `kill`.
+    Kill,
+    /// `delete` without force.
+    Delete,
+}
+
+// Engines match on these words (`container not running` and the two about `start`).
+fn status_sentence(id: &str, status: Status, wanted: &Wanted) -> String {
+    match (wanted, status) {
+        (Wanted::Start, Status::Stopped) => "cannot start a container that has stopped".into(),
+        (Wanted::Start, _) => "cannot start an already running container".into(),
+        (Wanted::Kill, _) => "container not running".into(),
+        (Wanted::Delete, status) => {
+            format!("cannot delete container {id} that is not stopped: {status}")
+        }
+    }
+}
+
+/// A mistake in config.json, found before anything was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where.
+    pub pointer: Pointer,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl ConfigError {
+    /// A mistake at `pointer`.
+    pub fn new(pointer: impl Into<Pointer>, problem: impl Into<String>) -> Self {
+        ConfigError { pointer: pointer.into(), problem: problem.into() }
+    }
+}
+
+impl From<&'static str> for Pointer {
+    fn from(pointer: &'static str) -> Self {
+        Pointer::of(pointer)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pointer.as_str() {
+            "" => write!(f, "config.json: {}", self.problem),
+            pointer => write!(f, "config.json, {pointer}: {}", self.problem),
+        }
+    }
+}
+
+/// A line of a plan that failed.
+#[derive(Debug)]
+pub struct StepError {
+    /// Its number in the plan, as `runtime plan` prints it.
+    pub number: u32,
+    /// What it was to do, as an imperative: `mount proc on /proc`.
+    pub what: String,
+    /// Which field of config.json asked for it.
+    pub origin: Pointer,
+    /// Which call or check failed.
+    pub call: String,
+    /// The kernel's answer.
+    pub errno: Errno,
+}
+
+impl std::error::Error for StepError {}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} (step {}", self.what, self.number)?;
+        if !self.origin.as_str().is_empty() {
+            write!(f, ", {} of config.json", self.origin)?;
+        }
+        write!(f, "): {}: {}", self.call, words(self.errno))
+    }
+}
+
+/// libc's words for an errno, in the lower case in which engines look for them.
+pub fn words(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+/// Turns a failed call into an [`Error::System`].
+pub trait Context<T> {
+    /// Says what was being done, such as `cannot open /x`.
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T> Context<T> for rustix::io::Result<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|errno| Error::System { doing: what(), errno })
+    }
+}
+
+impl<T> Context<T> for std::io::Result<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Error::System {
+            doing: what(),
+            errno: error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error),
+        })
+    }
+}

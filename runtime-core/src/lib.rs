@@ -1,0 +1,27 @@
+//! An OCI container runtime as a library.
+//!
+//! `config.json` and facts about the host become a [`plan::Plan`], a pure list of what will happen; launching it
+//! makes one process, which a tiny static init program turns into the container; what later commands need is kept in
+//! the state directory.
+//!
+//! The library neither prints, nor exits, nor reads the environment. `unsafe` lives in `sys` and `launch::clone`.
+#![deny(unsafe_code)]
+
+pub mod cgroup;
+pub mod container;
+pub mod error;
+pub mod hooks;
+pub mod host;
+pub mod plan;
+pub mod seccomp;
+pub mod spec;
+pub mod state;
+pub mod step;
+#[allow(unsafe_code)]
+mod sys;
+pub mod wire;
+
+pub use error::{Error, Result};
+pub use host::Host;
+pub use plan::Plan;
+pub use spec::Spec;

@@ -1,0 +1,5 @@
+//! A plan as text.
+
+/// A plan's listing.
+#[derive(Debug)]
+pub struct Listing;

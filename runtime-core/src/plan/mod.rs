@@ -1,0 +1,223 @@
+//! The future: what will happen, as a list that people can read and that `launch` and the init program carry out.
+//!
+//! Planning does no I/O. Every fact about the machine comes in [`Host`], so that a plan for any machine can be made,
+//! and tested, anywhere.
+
+mod listing;
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::cgroup;
+use crate::hooks::Hooks;
+use crate::step::{Namespace, Propagation, Step};
+use crate::wire::{Form, Put, Sink, Value, put_list};
+
+pub use listing::Listing;
+
+/// The planner's form of a step: it owns its texts and lists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Owned;
+
+impl Form for Owned {
+    type Text = CString;
+    type List<T: Value> = Vec<T>;
+}
+
+impl Put for CString {
+    fn put(&self, out: &mut dyn Sink) {
+        CStr::put(self, out);
+    }
+}
+
+impl<T: Put> Put for Vec<T> {
+    fn put(&self, out: &mut dyn Sink) {
+        put_list(self.iter(), out);
+    }
+}
+
+/// Where in config.json something comes from, as a JSON pointer (RFC 6901); empty for what the runtime does by
+/// itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pointer(Cow<'static, str>);
+
+impl Pointer {
+    /// What no field asked for.
+    pub const NONE: Pointer = Pointer(Cow::Borrowed(""));
+
+    /// A pointer that is known when the program is written, such as `/process/cwd`.
+    pub const fn of(pointer: &'static str) -> Self {
+        Pointer(Cow::Borrowed(pointer))
+    }
+
+    /// The pointer to a member or an index of what this one points to; escapes `~` and `/`.
+    pub fn child(&self, name: impl fmt::Display) -> Self {
+        let name = name.to_string().replace('~', "~0").replace('/', "~1");
+        Pointer(Cow::Owned(format!("{}/{name}", self.0)))
+    }
+
+    /// The pointer's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that will happen, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What happens, inside and outside, in the order in which it is begun.
+    pub entries: Vec<Entry>,
+    /// The seccomp profiles that steps refer to by index; compiled (or found in the cache) when the plan is launched.
+    pub filters: Vec<crate::seccomp::Profile>,
+}
+
+/// One line of a plan. Its number, from 1, is its place in [`Plan::entries`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What asked for it.
+    pub origin: Pointer,
+    /// What is done, and by whom.
+    pub deed: Deed,
+}
+
+/// What is done, by the side that does it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deed {
+    /// The parent does it, on the host.
+    Host(Action),
+    /// The init program does it, inside.
+    Init(Step<Owned>),
+}
+
+/// What the parent does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Makes the container's cgroup, in every hierarchy that the plan names.
+    CreateCgroup(cgroup::Paths),
+    /// Writes one limit.
+    SetLimit(cgroup::Knob),
+    /// Restricts which devices may be made and opened.
+    RestrictDevices(cgroup::DeviceRules),
+    /// Starts the init program in new namespaces, and in the cgroup at once where the host can do that.
+    Clone {
+        /// The namespaces that are made together with the process.
+        new: Vec<Namespace>,
+        /// The user and pid namespaces that it must be born in.
+        join: Vec<(Namespace, PathBuf)>,
+        /// Whether the process is born in its cgroup (version 2).
+        into_cgroup: bool,
+    },
+    /// Writes the user namespace's maps and lets the process go on.
+    WriteIdMaps {
+        /// User ids.
+        uids: Vec<IdMap>,
+        /// Group ids.
+        gids: Vec<IdMap>,
+    },
+    /// Moves the process into the cgroup's hierarchies.
+    EnterCgroup,
+    /// Opens a namespace and sends it to init, which is about to join it.
+    LendNamespace {
+        /// Its type.
+        kind: Namespace,
+        /// Its path on the host.
+        path: PathBuf,
+    },
+    /// Opens a part of the host's tree as a mount of its own and sends it to init, which is about to attach it.
+    LendMount(Box<Loan>),
+    /// Sends the socket on which init waits for `start`.
+    LendStartSocket,
+    /// Sets a resource limit of the process.
+    SetRlimit {
+        /// `RLIMIT_*` number.
+        resource: u32,
+        /// The name that config.json used.
+        name: String,
+        /// The soft limit.
+        soft: u64,
+        /// The hard limit.
+        hard: u64,
+    },
+    /// Sets how willingly the kernel kills the process when memory runs out.
+    SetOomScoreAdj(i32),
+    /// Runs hooks, one after the other.
+    RunHooks(Hooks),
+    /// Writes the container's record: from here on it exists for every command.
+    Record,
+}
+
+/// A range of ids of a user namespace (config-linux.md, "User namespace mappings").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdMap {
+    /// The first id inside.
+    pub inside: u32,
+    /// The first id on the host.
+    pub outside: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// A part of the host's tree, opened by the parent as a detached mount.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loan {
+    /// Its path on the host.
+    pub source: LoanSource,
+    /// Whether the mounts below it come along.
+    pub recursive: bool,
+    /// How much of it stays connected to the host's mount events, before [`Loan::propagation`].
+    pub base: Propagation,
+    /// Changes of the propagation, in order.
+    pub propagation: Vec<Propagation>,
+    /// Attribute changes, in order.
+    pub attributes: Vec<AttributeChange>,
+    /// Ids of the source appear mapped.
+    pub mapping: Option<LoanMapping>,
+}
+
+/// What a loan opens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoanSource {
+    /// A path on the host.
+    Path(PathBuf),
+    /// The container's own cgroup, in the hierarchy with this mount point.
+    Cgroup(PathBuf),
+    /// A device node on the host, checked to be the device that was asked for.
+    Device {
+        /// Its path on the host.
+        path: PathBuf,
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+}
+
+/// A `mount_setattr` call: attributes set and cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttributeChange {
+    /// `MOUNT_ATTR_*` bits to set.
+    pub set: u64,
+    /// `MOUNT_ATTR_*` bits to clear.
+    pub clear: u64,
+    /// Whether the mounts below it change too.
+    pub recursive: bool,
+}
+
+/// The user namespace whose maps an id-mapped mount uses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoanMapping {
+    /// The maps; a user namespace is made for them. Empty: the container's own user namespace.
+    pub uids: Vec<IdMap>,
+    /// The group maps, likewise.
+    pub gids: Vec<IdMap>,
+    /// Whether mounts below it are mapped too.
+    pub recursive: bool,
+}

@@ -1,0 +1,5 @@
+//! What config.json says.
+
+/// config.json, parsed and checked.
+#[derive(Debug, Clone)]
+pub struct Spec;

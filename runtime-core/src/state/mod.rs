@@ -1,0 +1,1 @@
+//! The past: what later commands read.

@@ -1,0 +1,570 @@
+//! The vocabulary: everything that can happen inside a container before the user's program runs.
+//!
+//! Planner, init program, listing and fuzzers meet here and nowhere else. A new step is a new line in [`Step`]; the
+//! compiler then asks for it where steps are executed (`init/`) and listed (`plan/listing.rs`), and the encoding
+//! follows from this declaration.
+
+use crate::wire::{Form, Put, Reader, Sink, Take};
+
+/// Declares a type of the vocabulary in both forms, with its encoding.
+macro_rules! vocabulary {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $( $(#[$field_meta:meta])* $field:ident : $type:ty, )*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name<F: Form> { $( $(#[$field_meta])* pub $field: $type, )* }
+
+        #[cfg(not(init))]
+        impl Put for $name<crate::plan::Owned> {
+            fn put(&self, out: &mut dyn Sink) { $( self.$field.put(out); )* }
+        }
+
+        impl<'a> Take<'a> for $name<crate::wire::Borrowed<'a>> {
+            fn take(reader: &mut Reader<'a>) -> Option<Self> {
+                Some($name { $( $field: Take::take(reader)?, )* })
+            }
+        }
+    };
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $( $(#[$variant_meta:meta])* $code:literal => $variant:ident
+            $( { $( $(#[$field_meta:meta])* $field:ident : $type:ty, )* } )?, )*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $name<F: Form> {
+            $( $(#[$variant_meta])* $variant $( { $( $(#[$field_meta])* $field: $type, )* } )?, )*
+        }
+
+        #[cfg(not(init))]
+        impl Put for $name<crate::plan::Owned> {
+            fn put(&self, out: &mut dyn Sink) {
+                match self {
+                    $( $name::$variant $( { $( $field, )* } )? => {
+                        <u8 as Put>::put(&$code, out);
+                        $( $( $field.put(out); )* )?
+                    } )*
+                }
+            }
+        }
+
+        impl<'a> Take<'a> for $name<crate::wire::Borrowed<'a>> {
+            fn take(reader: &mut Reader<'a>) -> Option<Self> {
+                Some(match u8::take(reader)? {
+                    $( $code => $name::$variant $( { $( $field: Take::take(reader)?, )* } )?, )*
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+/// Declares an enumeration that crosses as one byte and has a name for people.
+macro_rules! words {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $( $(#[$word_meta:meta])* $code:literal => $word:ident = $text:literal, )*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum $name { $( $(#[$word_meta])* $word = $code, )* }
+
+        impl $name {
+            /// The word that people know it by.
+            pub fn word(self) -> &'static str {
+                match self { $( $name::$word => $text, )* }
+            }
+
+            /// The value with that code.
+            pub fn from_code(code: u8) -> Option<Self> {
+                match code { $( $code => Some($name::$word), )* _ => None }
+            }
+        }
+
+        impl Put for $name {
+            fn put(&self, out: &mut dyn Sink) { (*self as u8).put(out); }
+        }
+
+        impl<'a> Take<'a> for $name {
+            fn take(reader: &mut Reader<'a>) -> Option<Self> {
+                $name::from_code(u8::take(reader)?)
+            }
+        }
+    };
+}
+
+words! {
+    /// The namespaces of Linux (config-linux.md, "Namespaces").
+    pub enum Namespace {
+        /// User and group ids, capabilities.
+        1 => User = "user",
+        /// Mount points.
+        2 => Mount = "mount",
+        /// Process ids.
+        3 => Pid = "pid",
+        /// Network devices, addresses, ports.
+        4 => Network = "network",
+        /// System V IPC and POSIX message queues.
+        5 => Ipc = "ipc",
+        /// Host name and NIS domain name.
+        6 => Uts = "uts",
+        /// The view of the cgroup tree.
+        7 => Cgroup = "cgroup",
+        /// The boot-time and monotonic clocks.
+        8 => Time = "time",
+    }
+}
+
+words! {
+    /// How mount events travel between peer mounts; with `r`, for the mounts below too.
+    pub enum Propagation {
+        /// Both ways.
+        1 => Shared = "shared",
+        /// In, not out.
+        2 => Slave = "slave",
+        /// Neither way.
+        3 => Private = "private",
+        /// Neither way, and it can't be bind-mounted.
+        4 => Unbindable = "unbindable",
+        /// Both ways, recursively.
+        5 => RecursiveShared = "rshared",
+        /// In, not out, recursively.
+        6 => RecursiveSlave = "rslave",
+        /// Neither way, recursively.
+        7 => RecursivePrivate = "rprivate",
+        /// Neither way, not bind-mountable, recursively.
+        8 => RecursiveUnbindable = "runbindable",
+    }
+}
+
+words! {
+    /// How a path inside the root is resolved. It never leaves the root.
+    pub enum Resolve {
+        /// Symlinks are followed, inside the root.
+        1 => InRoot = "inside the root",
+        /// A symlink anywhere on the way is an error: what is mounted here (proc, sysfs) must not be redirected.
+        2 => NoSymlinks = "without symlinks",
+    }
+}
+
+words! {
+    /// What is made where a mount point is missing.
+    pub enum Create {
+        /// A directory, with its parents.
+        1 => Directory = "directory",
+        /// An empty file, with the directories above it.
+        2 => File = "file",
+        /// Whatever the mount's own root is: a directory or a file.
+        3 => LikeSource = "like the source",
+    }
+}
+
+words! {
+    /// Types of file system nodes.
+    pub enum NodeKind {
+        /// A character device.
+        1 => Character = "character device",
+        /// A block device.
+        2 => Block = "block device",
+        /// A named pipe.
+        3 => Fifo = "fifo",
+    }
+}
+
+words! {
+    /// The points where init stops until the parent has done its part.
+    pub enum Point {
+        /// Init runs; the parent puts it where it belongs (cgroups of version 1).
+        1 => Placement = "placement",
+        /// The mounts are there, the old root still is: hooks of the runtime's namespace run.
+        2 => Hooks = "hooks",
+        /// All but the program is in place: the parent sets what only it may and records the container.
+        3 => Ready = "ready",
+        /// The user wants the program to run.
+        4 => Start = "start",
+    }
+}
+
+words! {
+    /// Where HOME comes from.
+    pub enum Home {
+        /// The environment has it, or must not have it.
+        1 => AsGiven = "as given",
+        /// The container's /etc/passwd, else "/".
+        2 => FromPasswd = "from /etc/passwd",
+    }
+}
+
+vocabulary! {
+    /// A place inside the container's root where something is mounted.
+    pub struct Target {
+        /// The path, absolute, as seen from the container.
+        path: F::Text,
+        /// How it is resolved.
+        resolve: Resolve,
+        /// What to make if it is missing.
+        create: Create,
+        /// Whether it may lie on a procfs: only for the short list of files that lxcfs and its like replace.
+        on_proc: bool,
+    }
+}
+
+vocabulary! {
+    /// A parameter of a file system: `key=value`, or a flag without a value.
+    pub struct Parameter {
+        /// The name.
+        key: F::Text,
+        /// Whether there is a value.
+        has_value: bool,
+        /// The value, empty for a flag.
+        value: F::Text,
+    }
+}
+
+vocabulary! {
+    /// A device node or named pipe.
+    pub struct Node {
+        /// Its name in the directory of the step.
+        name: F::Text,
+        /// Its type.
+        kind: NodeKind,
+        /// The major device number, 0 for a pipe.
+        major: u32,
+        /// The minor device number, 0 for a pipe.
+        minor: u32,
+        /// Permission bits.
+        mode: u32,
+        /// The owner.
+        uid: u32,
+        /// The group.
+        gid: u32,
+    }
+}
+
+vocabulary! {
+    /// A symbolic link.
+    pub struct Link {
+        /// Its name in the directory of the step.
+        name: F::Text,
+        /// What it points to.
+        to: F::Text,
+    }
+}
+
+vocabulary! {
+    /// One thing that init does. Steps are executed in order; the first failure ends the container.
+    pub enum Step {
+        /// Leaves the caller's world: closes inherited descriptors, clears signal state, starts a session, becomes
+        /// non-dumpable.
+        1 => Isolate {
+            /// Descriptors below this number stay for the program: standard streams and preserved ones.
+            keep: u32,
+            /// Signals (bit n-1 for signal n) that the caller ignored and that go back to their default.
+            ignored: u64,
+        },
+        /// Enters a namespace whose descriptor the parent sends.
+        2 => JoinNamespace {
+            /// Its type, checked by the kernel.
+            kind: Namespace,
+        },
+        /// A new cgroup namespace; init must stand in its cgroup already, which becomes the namespace's root.
+        3 => NewCgroupNamespace,
+        /// A new time namespace, with its offsets, entered at once.
+        4 => NewTimeNamespace {
+            /// Offset of the monotonic clock, whole seconds.
+            monotonic_seconds: i64,
+            /// Offset of the monotonic clock, nanoseconds.
+            monotonic_nanoseconds: u32,
+            /// Offset of the boot-time clock, whole seconds.
+            boottime_seconds: i64,
+            /// Offset of the boot-time clock, nanoseconds.
+            boottime_nanoseconds: u32,
+        },
+        /// A session keyring of the container's own.
+        5 => JoinSessionKeyring {
+            /// Its name.
+            name: F::Text,
+        },
+        /// The network namespace's loopback device goes up.
+        6 => BringLoopbackUp,
+        /// Changes the propagation of the root mount.
+        7 => SetPropagation {
+            /// To what.
+            to: Propagation,
+        },
+        /// Makes the root file system a mount of its own and holds it; all later paths are resolved in it.
+        8 => MountRoot {
+            /// The host's path of the root file system.
+            path: F::Text,
+        },
+        /// Holds the root file system without mounting: for a container without a mount namespace.
+        9 => HoldRoot {
+            /// The host's path of the root file system.
+            path: F::Text,
+        },
+        /// Makes a new instance of a file system and mounts it.
+        10 => Mount {
+            /// The file system's type, such as `tmpfs`.
+            fstype: F::Text,
+            /// The source, a name or a device.
+            source: F::Text,
+            /// Parameters of the file system.
+            parameters: F::List<Parameter<F>>,
+            /// Take over the permission bits of the directory that it covers (tmpfs without `mode=`).
+            inherit_mode: bool,
+            /// Fill it with what the directory that it covers holds.
+            copy_up: bool,
+            /// `MOUNT_ATTR_*` bits.
+            attributes: u64,
+            /// Changes of its propagation, in order.
+            propagation: F::List<Propagation>,
+            /// Where.
+            at: Target<F>,
+        },
+        /// Attaches a mount that the parent opened and sends.
+        11 => AttachMount {
+            /// Where.
+            at: Target<F>,
+        },
+        /// Makes device nodes and links in one directory.
+        12 => MakeNodes {
+            /// The directory, inside the root.
+            directory: F::Text,
+            /// The nodes.
+            nodes: F::List<Node<F>>,
+            /// The symbolic links.
+            links: F::List<Link<F>>,
+        },
+        /// Makes a directory, with its parents, if it is missing.
+        13 => MakeDirectory {
+            /// Its path inside the root.
+            path: F::Text,
+            /// Permission bits.
+            mode: u32,
+        },
+        /// Says "at n" to the parent and waits for the word to go on; end of file means "die".
+        14 => Barrier {
+            /// Which point of the container's life this is.
+            point: Point,
+        },
+        /// Writes a kernel parameter.
+        15 => WriteSysctl {
+            /// Its path below /proc/sys.
+            path: F::Text,
+            /// The value.
+            value: F::Text,
+        },
+        /// Makes paths read-only, with what is mounted below; a missing one is skipped.
+        16 => ProtectPaths {
+            /// The paths.
+            paths: F::List<F::Text>,
+        },
+        /// Hides paths: a file behind the null device, a directory behind an empty one; a missing one is skipped.
+        17 => MaskPaths {
+            /// The paths.
+            paths: F::List<F::Text>,
+        },
+        /// Makes the mount at a path read-only, late, after what had to be written in it.
+        18 => MakeReadonly {
+            /// The path inside the root.
+            path: F::Text,
+        },
+        /// The held root becomes `/`; the host's tree is gone.
+        19 => PivotRoot,
+        /// The held root is moved over `/`: for hosts whose own root can't be pivoted away.
+        20 => MoveRoot,
+        /// The held root becomes `/` for this process only.
+        21 => ChangeRoot,
+        /// Sets the host name.
+        22 => SetHostname {
+            /// The name.
+            name: F::Text,
+        },
+        /// Sets the NIS domain name.
+        23 => SetDomainname {
+            /// The name.
+            name: F::Text,
+        },
+        /// No program that runs from here on can gain privileges.
+        24 => ForbidNewPrivileges,
+        /// Shrinks the capability bounding set.
+        25 => DropBounding {
+            /// The capabilities to drop, bit n for capability n.
+            capabilities: u64,
+        },
+        /// Sets groups, user, umask and working directory; keeps permitted capabilities.
+        26 => BecomeUser {
+            /// User id inside the container.
+            uid: u32,
+            /// Group id inside the container.
+            gid: u32,
+            /// Whether supplementary groups are set at all (not where `setgroups` is denied).
+            set_groups: bool,
+            /// Supplementary groups.
+            groups: F::List<u32>,
+            /// The umask.
+            umask: u32,
+            /// The working directory. Entered before the change of user, or after it where only that user may.
+            directory: F::Text,
+        },
+        /// Checks that there is a program to execute.
+        27 => FindProgram {
+            /// Paths to try in order.
+            candidates: F::List<F::Text>,
+        },
+        /// Waits on a socket that the parent sends until `start` connects; the dialogue goes on there.
+        28 => AwaitStart,
+        /// Filters system calls from here on.
+        29 => InstallSeccomp {
+            /// `SECCOMP_FILTER_FLAG_*` bits.
+            flags: u32,
+            /// Which blob of the message holds the compiled program.
+            filter: u32,
+        },
+        /// Sets the capability sets of the program, bit n for capability n.
+        30 => SetCapabilities {
+            /// What is in force.
+            effective: u64,
+            /// What may be in force.
+            permitted: u64,
+            /// What an execution keeps together with the file's inheritable set.
+            inheritable: u64,
+            /// What an execution keeps without the file's help.
+            ambient: u64,
+        },
+        /// Executes the user's program: the first candidate that exists and may be executed.
+        31 => Execute {
+            /// Paths to try in order.
+            candidates: F::List<F::Text>,
+            /// The arguments, the program's own name first.
+            arguments: F::List<F::Text>,
+            /// The environment, `NAME=value` each.
+            environment: F::List<F::Text>,
+            /// Where HOME comes from.
+            home: Home,
+            /// The user whose home it is.
+            uid: u32,
+        },
+        /// The scheduler adds a personality, such as a 32-bit one.
+        32 => SetPersonality {
+            /// The execution domain's number.
+            domain: u64,
+        },
+    }
+}
+
+words! {
+    /// The system calls and checks of init that can fail, as a failure names them.
+    pub enum Call {
+        /// The message was malformed.
+        1 => Message = "read the plan",
+        /// `recvmsg` on the dialogue.
+        2 => Receive = "recvmsg",
+        /// `sendmsg` on the dialogue.
+        3 => Send = "sendmsg",
+        /// `close_range`.
+        4 => CloseRange = "close_range",
+        /// `rt_sigaction` or `rt_sigprocmask`.
+        5 => Signal = "rt_sigaction",
+        /// `setsid`.
+        6 => Setsid = "setsid",
+        /// `prctl`.
+        7 => Prctl = "prctl",
+        /// `setns`.
+        8 => Setns = "setns",
+        /// `unshare`.
+        9 => Unshare = "unshare",
+        /// `open`, `openat` or `openat2`.
+        10 => Open = "openat2",
+        /// `write`.
+        11 => Write = "write",
+        /// `read`.
+        12 => Read = "read",
+        /// `keyctl`.
+        13 => Keyctl = "keyctl",
+        /// `socket`.
+        14 => Socket = "socket",
+        /// `ioctl`.
+        15 => Ioctl = "ioctl",
+        /// `mount`.
+        16 => Mount = "mount",
+        /// `open_tree`.
+        17 => OpenTree = "open_tree",
+        /// `move_mount`.
+        18 => MoveMount = "move_mount",
+        /// `fsopen`.
+        19 => Fsopen = "fsopen",
+        /// `fsconfig` with a parameter.
+        20 => Fsconfig = "fsconfig",
+        /// `fsconfig` that makes the file system.
+        21 => FsconfigCreate = "fsconfig(create)",
+        /// `fsmount`.
+        22 => Fsmount = "fsmount",
+        /// `mount_setattr`.
+        23 => MountSetattr = "mount_setattr",
+        /// `mkdirat`.
+        24 => Mkdir = "mkdirat",
+        /// `mknodat`.
+        25 => Mknod = "mknodat",
+        /// `symlinkat`.
+        26 => Symlink = "symlinkat",
+        /// `fchownat`.
+        27 => Chown = "fchownat",
+        /// `fchmodat`.
+        28 => Chmod = "fchmodat",
+        /// `fstat`, `statx` or `fstatfs`.
+        29 => Stat = "fstat",
+        /// `pivot_root`.
+        30 => PivotRoot = "pivot_root",
+        /// `umount2`.
+        31 => Unmount = "umount2",
+        /// `chroot`.
+        32 => Chroot = "chroot",
+        /// `chdir` or `fchdir`.
+        33 => Chdir = "chdir",
+        /// `sethostname`.
+        34 => Sethostname = "sethostname",
+        /// `setdomainname`.
+        35 => Setdomainname = "setdomainname",
+        /// `setgroups`.
+        36 => Setgroups = "setgroups",
+        /// `setresgid`.
+        37 => Setresgid = "setresgid",
+        /// `setresuid`.
+        38 => Setresuid = "setresuid",
+        /// `capset`.
+        39 => Capset = "capset",
+        /// `seccomp`.
+        40 => Seccomp = "seccomp",
+        /// `accept4`.
+        41 => Accept = "accept4",
+        /// `execve`.
+        42 => Execve = "execve",
+        /// `faccessat`.
+        43 => Access = "faccessat",
+        /// `unlinkat`.
+        44 => Unlink = "unlinkat",
+        /// `getdents64`.
+        45 => Getdents = "getdents64",
+        /// `personality`.
+        46 => Personality = "personality",
+        /// `mmap`.
+        47 => Mmap = "mmap",
+        /// `getcwd`.
+        48 => Getcwd = "getcwd",
+        /// The check that a mount point does not lie on a procfs.
+        49 => NotOnProc = "check that the mount point is not inside /proc",
+        /// The check that a directory is the root of the real procfs.
+        50 => TrustedProc = "check that /proc is a procfs",
+        /// The check that the working directory is inside the root.
+        51 => InsideRoot = "check that the working directory is inside the root",
+        /// The check that a node is the one that was asked for.
+        52 => RightNode = "check the node",
+        /// Execution of init itself, in the trampoline.
+        53 => ExecInit = "execveat of the init program",
+        /// `setresuid` or `setresgid` in the trampoline.
+        54 => BecomeRoot = "become root of the user namespace",
+        /// `clone3` in the trampoline.
+        55 => Clone = "clone3",
+    }
+}

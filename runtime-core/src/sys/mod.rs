@@ -1,0 +1,1 @@
+//! Typed system calls that the chosen crates lack.
