@@ -32,6 +32,16 @@ pub enum Error {
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] crate::hooks::HookError),
+    /// There is no such program in the container, or it can't be executed.
+    #[error("exec: {name:?}: {}", program_problem(.name, *.searched, *.errno))]
+    Program {
+        /// What the configuration calls it.
+        name: String,
+        /// Whether it was looked for in PATH.
+        searched: bool,
+        /// The kernel's answer.
+        errno: Errno,
+    },
     /// The container died while it was being made.
     #[error("{0}")]
     Died(String),
@@ -84,6 +94,15 @@ pub enum Wanted {
     Kill,
     /// `delete` without force.
     Delete,
+}
+
+// Engines match on these words, down to `$PATH`.
+fn program_problem(name: &str, searched: bool, errno: Errno) -> String {
+    match (errno, searched) {
+        (Errno::NOENT, true) => "executable file not found in $PATH".into(),
+        (Errno::NOENT, false) => format!("stat {name}: {}", words(errno)),
+        _ => words(errno),
+    }
 }
 
 // Engines match on these words (`container not running` and the two about `start`).

@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod container;
 pub mod error;
 pub mod hooks;
+mod launch;
 pub mod host;
 pub mod plan;
 pub mod seccomp;

@@ -174,14 +174,12 @@ words! {
 words! {
     /// The points where init stops until the parent has done its part.
     pub enum Point {
-        /// Init runs; the parent puts it where it belongs (cgroups of version 1).
-        1 => Placement = "placement",
         /// The mounts are there, the old root still is: hooks of the runtime's namespace run.
-        2 => Hooks = "hooks",
+        1 => Hooks = "hooks",
         /// All but the program is in place: the parent sets what only it may and records the container.
-        3 => Ready = "ready",
+        2 => Ready = "ready",
         /// The user wants the program to run.
-        4 => Start = "start",
+        3 => Start = "start",
     }
 }
 
@@ -254,8 +252,7 @@ vocabulary! {
 vocabulary! {
     /// One thing that init does. Steps are executed in order; the first failure ends the container.
     pub enum Step {
-        /// Leaves the caller's world: closes inherited descriptors, clears signal state, starts a session, becomes
-        /// non-dumpable.
+        /// Leaves the caller's world: closes inherited descriptors, clears signal state and umask, starts a session.
         1 => Isolate {
             /// Descriptors below this number stay for the program: standard streams and preserved ones.
             keep: u32,
@@ -271,14 +268,8 @@ vocabulary! {
         3 => NewCgroupNamespace,
         /// A new time namespace, with its offsets, entered at once.
         4 => NewTimeNamespace {
-            /// Offset of the monotonic clock, whole seconds.
-            monotonic_seconds: i64,
-            /// Offset of the monotonic clock, nanoseconds.
-            monotonic_nanoseconds: u32,
-            /// Offset of the boot-time clock, whole seconds.
-            boottime_seconds: i64,
-            /// Offset of the boot-time clock, nanoseconds.
-            boottime_nanoseconds: u32,
+            /// The offsets as the kernel reads them: `monotonic SECONDS NANOSECONDS` and `boottime …`, a line each.
+            offsets: F::Text,
         },
         /// A session keyring of the container's own.
         5 => JoinSessionKeyring {
@@ -364,10 +355,16 @@ vocabulary! {
             /// The paths.
             paths: F::List<F::Text>,
         },
-        /// Makes the mount at a path read-only, late, after what had to be written in it.
-        18 => MakeReadonly {
+        /// Changes attributes of the mount at a path: late, after what had to be made in it.
+        18 => SetAttributes {
             /// The path inside the root.
             path: F::Text,
+            /// `MOUNT_ATTR_*` bits to set.
+            set: u64,
+            /// `MOUNT_ATTR_*` bits to clear.
+            clear: u64,
+            /// Whether the mounts below it change too.
+            recursive: bool,
         },
         /// The held root becomes `/`; the host's tree is gone.
         19 => PivotRoot,
@@ -445,11 +442,13 @@ vocabulary! {
             /// The user whose home it is.
             uid: u32,
         },
-        /// The scheduler adds a personality, such as a 32-bit one.
+        /// Sets the execution domain, such as that of 32-bit programs.
         32 => SetPersonality {
             /// The execution domain's number.
             domain: u64,
         },
+        /// No other process can trace this one or look into its descriptors until the program runs.
+        33 => Conceal,
     }
 }
 

@@ -1,5 +1,260 @@
-//! A plan as text.
+//! A plan as text: what each line does, as a sentence in the imperative. Errors use the same words.
 
-/// A plan's listing.
-#[derive(Debug)]
-pub struct Listing;
+use std::ffi::{CStr, CString};
+use std::fmt::{self, Display, Formatter};
+
+use serde_json::json;
+
+use super::capabilities::Names;
+use super::{Action, Deed, IdMap, Loan, LoanSource, Owned, Plan};
+use crate::step::{Namespace, Point, Step};
+
+impl Plan {
+    /// The plan as JSON: an array of objects with `number`, `side` (`host` or `init`), `step`, `text` and `origin`.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.numbered()
+            .map(|(number, entry)| {
+                let (side, step) = match &entry.deed {
+                    Deed::Host(action) => ("host", variant(action)),
+                    Deed::Init(step) => ("init", variant(step)),
+                };
+                json!({
+                    "number": number,
+                    "side": side,
+                    "step": step,
+                    "text": entry.deed.to_string(),
+                    "origin": entry.origin.as_str(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The name of an enumeration's variant: the first word of its debug form.
+fn variant(value: &impl fmt::Debug) -> String {
+    format!("{value:?}").chars().take_while(|letter| letter.is_alphanumeric()).collect()
+}
+
+/// One line each: number, side, text, and the place in config.json.
+impl Display for Plan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (number, entry) in self.numbered() {
+            let side = match entry.deed {
+                Deed::Host(_) => "host",
+                Deed::Init(_) => "init",
+            };
+            let line = format!("{number:>3}  {side}  {}", entry.deed);
+            match entry.origin.as_str() {
+                "" => writeln!(f, "{line}")?,
+                origin => writeln!(f, "{line:<90}  {origin}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for Deed {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Deed::Host(action) => action.fmt(f),
+            Deed::Init(step) => step.fmt(f),
+        }
+    }
+}
+
+impl Display for Action {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::CreateCgroup(paths) => write!(f, "make the cgroup {paths}"),
+            Action::SetLimit(knob) => write!(f, "set {knob}"),
+            Action::RestrictDevices(rules) => write!(f, "restrict devices: {rules}"),
+            Action::Clone { new, join, into_cgroup } => {
+                write!(f, "start the init program")?;
+                if !new.is_empty() {
+                    write!(f, " in new {} namespaces", namespaces(new.iter().copied()))?;
+                }
+                for (kind, path) in join {
+                    write!(f, ", in the {} namespace {}", kind.word(), path.display())?;
+                }
+                if *into_cgroup { write!(f, ", in the cgroup") } else { Ok(()) }
+            }
+            Action::WriteIdMaps { uids, gids } => {
+                write!(f, "map user ids {} and group ids {}", Maps(uids), Maps(gids))
+            }
+            Action::EnterCgroup { .. } => write!(f, "put it into the cgroup"),
+            Action::LendNamespace { kind, path } => {
+                write!(f, "open the {} namespace {}", kind.word(), path.display())
+            }
+            Action::LendMount(loan) => loan.fmt(f),
+            Action::LendStartSocket => write!(f, "hand over: the container waits for start"),
+            Action::SetRlimit { name, soft, hard, .. } => {
+                write!(f, "limit {name} to {} (hard: {})", Limit(*soft), Limit(*hard))
+            }
+            Action::SetOomScoreAdj(score) => write!(f, "set oom_score_adj to {score}"),
+            Action::RunHooks(hooks) => hooks.fmt(f),
+            Action::WritePidFile(path) => write!(f, "write the process id to {}", path.display()),
+            Action::Record => write!(f, "record the container"),
+        }
+    }
+}
+
+impl Display for Loan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let what = match &self.source {
+            LoanSource::Path(path) => path.display().to_string(),
+            LoanSource::Cgroup(path) => format!("the container's cgroup {}", path.display()),
+            LoanSource::Device { path, .. } => format!("the device {}", path.display()),
+        };
+        write!(f, "open {what}{}", if self.recursive { " with what is mounted below" } else { "" })?;
+        for change in &self.attributes {
+            write!(f, ", {}", attributes(change.set, change.clear, change.recursive))?;
+        }
+        for change in &self.propagation {
+            write!(f, ", {}", change.word())?;
+        }
+        if self.mapping.is_some() { write!(f, ", with mapped ids") } else { Ok(()) }
+    }
+}
+
+impl Display for Step<Owned> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Isolate { .. } => write!(f, "leave the caller's descriptors, signals and session"),
+            Step::Conceal => write!(f, "hide from tracers"),
+            Step::JoinNamespace { kind } => write!(f, "join the {} namespace", kind.word()),
+            Step::NewCgroupNamespace => write!(f, "make a new cgroup namespace"),
+            Step::NewTimeNamespace { offsets } => {
+                write!(f, "make a new time namespace ({})", text(offsets).trim().replace('\n', ", "))
+            }
+            Step::JoinSessionKeyring { name } => write!(f, "join the session keyring {}", text(name)),
+            Step::BringLoopbackUp => write!(f, "bring the loopback device up"),
+            Step::SetPropagation { to } => write!(f, "make the root mount {}", to.word()),
+            Step::MountRoot { path } => write!(f, "mount the root file system {}", text(path)),
+            Step::HoldRoot { path } => write!(f, "hold the root file system {}", text(path)),
+            Step::Mount { fstype, parameters, copy_up, attributes: bits, propagation, at, .. } => {
+                write!(f, "mount {} on {}", text(fstype), text(&at.path))?;
+                let mut options: Vec<String> = parameters
+                    .iter()
+                    .map(|each| match each.has_value {
+                        true => format!("{}={}", text(&each.key), text(&each.value)),
+                        false => text(&each.key),
+                    })
+                    .collect();
+                options.extend(words(*bits));
+                options.extend(copy_up.then(|| "with a copy of what it covers".into()));
+                options.extend(propagation.iter().map(|change| change.word().into()));
+                if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
+            }
+            Step::AttachMount { at } => write!(f, "attach it at {}", text(&at.path)),
+            Step::MakeNodes { directory, nodes, links } => {
+                let names: Vec<String> =
+                    nodes.iter().map(|node| text(&node.name)).chain(links.iter().map(|link| text(&link.name))).collect();
+                write!(f, "make {} in {}", names.join(", "), text(directory))
+            }
+            Step::MakeDirectory { path, .. } => write!(f, "make the directory {} if it is missing", text(path)),
+            Step::Barrier { point } => match point {
+                Point::Hooks => write!(f, "wait for the hooks"),
+                Point::Ready => write!(f, "wait until the container is recorded"),
+                Point::Start => write!(f, "wait for the word to start"),
+            },
+            Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
+            Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
+            Step::MaskPaths { paths } => write!(f, "mask {}", list(paths)),
+            Step::SetAttributes { path, set, clear, recursive } => {
+                write!(f, "make the mount at {} {}", text(path), attributes(*set, *clear, *recursive))
+            }
+            Step::PivotRoot => write!(f, "pivot to the root file system and let go of the host's"),
+            Step::MoveRoot => write!(f, "move the root file system over /"),
+            Step::ChangeRoot => write!(f, "change the root directory"),
+            Step::SetHostname { name } => write!(f, "set the host name to {}", text(name)),
+            Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
+            Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
+            Step::ForbidNewPrivileges => write!(f, "forbid new privileges"),
+            Step::DropBounding { capabilities } => {
+                write!(f, "drop {} capabilities from the bounding set", capabilities.count_ones())
+            }
+            Step::BecomeUser { uid, gid, groups, umask, directory, .. } => {
+                write!(f, "become user {uid}, group {gid}")?;
+                if !groups.is_empty() {
+                    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                    write!(f, ", groups {}", groups.join(", "))?;
+                }
+                write!(f, ", umask {umask:04o}, in {}", text(directory))
+            }
+            Step::FindProgram { candidates } => write!(f, "find the program: {}", list(candidates)),
+            Step::AwaitStart => write!(f, "wait for start"),
+            Step::InstallSeccomp { .. } => write!(f, "install the system call filter"),
+            Step::SetCapabilities { effective, permitted, inheritable, ambient } => write!(
+                f,
+                "set capabilities: effective {}, permitted {}, inheritable {}, ambient {}",
+                Names(*effective),
+                Names(*permitted),
+                Names(*inheritable),
+                Names(*ambient)
+            ),
+            Step::Execute { arguments, .. } => write!(f, "execute {}", list_with(arguments, " ")),
+        }
+    }
+}
+
+fn text(text: &CStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+fn list(texts: &[CString]) -> String {
+    list_with(texts, ", ")
+}
+
+fn list_with(texts: &[CString], between: &str) -> String {
+    let texts: Vec<_> = texts.iter().map(|each| each.to_string_lossy()).collect();
+    texts.join(between)
+}
+
+fn namespaces(kinds: impl Iterator<Item = Namespace>) -> String {
+    let words: Vec<_> = kinds.map(Namespace::word).collect();
+    words.join(", ")
+}
+
+struct Maps<'a>(&'a [IdMap]);
+
+impl Display for Maps<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let ranges: Vec<String> =
+            self.0.iter().map(|map| format!("{}-{}→{}", map.inside, map.inside + (map.size - 1), map.outside)).collect();
+        f.write_str(&ranges.join(", "))
+    }
+}
+
+struct Limit(u64);
+
+impl Display for Limit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0 == u64::MAX { f.write_str("unlimited") } else { self.0.fmt(f) }
+    }
+}
+
+fn attributes(set: u64, clear: u64, recursive: bool) -> String {
+    let on = words(set).into_iter();
+    let off = words(clear & !libc::MOUNT_ATTR__ATIME).into_iter().map(|word| format!("not {word}"));
+    let all: Vec<String> = on.chain(off).collect();
+    format!("{}{}", all.join(", "), if recursive { ", recursively" } else { "" })
+}
+
+/// Mount attributes as options.
+fn words(bits: u64) -> Vec<String> {
+    let atime = bits & libc::MOUNT_ATTR__ATIME;
+    [
+        (bits & libc::MOUNT_ATTR_RDONLY != 0, "ro"),
+        (bits & libc::MOUNT_ATTR_NOSUID != 0, "nosuid"),
+        (bits & libc::MOUNT_ATTR_NODEV != 0, "nodev"),
+        (bits & libc::MOUNT_ATTR_NOEXEC != 0, "noexec"),
+        (atime == libc::MOUNT_ATTR_NOATIME, "noatime"),
+        (atime == libc::MOUNT_ATTR_STRICTATIME, "strictatime"),
+        (bits & libc::MOUNT_ATTR_NODIRATIME != 0, "nodiratime"),
+        (bits & libc::MOUNT_ATTR_NOSYMFOLLOW != 0, "nosymfollow"),
+    ]
+    .into_iter()
+    .filter(|(on, _)| *on)
+    .map(|(_, word)| word.to_string())
+    .collect()
+}

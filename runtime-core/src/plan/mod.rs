@@ -3,7 +3,19 @@
 //! Planning does no I/O. Every fact about the machine comes in [`Host`], so that a plan for any machine can be made,
 //! and tested, anywhere.
 
+mod capabilities;
+mod create;
+mod draft;
+mod hooks;
+mod identity;
+mod limits;
 mod listing;
+mod mounts;
+mod namespaces;
+mod options;
+mod program;
+mod request;
+mod rootfs;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -15,7 +27,8 @@ use crate::hooks::Hooks;
 use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
-pub use listing::Listing;
+pub use create::create;
+pub use request::Request;
 
 /// The planner's form of a step: it owns its texts and lists.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +48,22 @@ impl Put for CString {
 impl<T: Put> Put for Vec<T> {
     fn put(&self, out: &mut dyn Sink) {
         put_list(self.iter(), out);
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn position(&self) -> usize {
+        self.len()
+    }
+
+    fn patch(&mut self, at: usize, word: u32) {
+        if let Some(place) = self.get_mut(at..at + size_of::<u32>()) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
     }
 }
 
@@ -77,6 +106,28 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// The seccomp profiles that steps refer to by index; compiled (or found in the cache) when the plan is launched.
     pub filters: Vec<crate::seccomp::Profile>,
+}
+
+impl Plan {
+    /// The entries with their numbers, from 1.
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        (1..).zip(&self.entries)
+    }
+
+    /// The entry with that number.
+    pub fn entry(&self, number: u32) -> Option<&Entry> {
+        self.entries.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// What init gets: its steps, with their numbers.
+    pub fn steps(&self) -> Vec<(u32, &Step<Owned>)> {
+        self.numbered()
+            .filter_map(|(number, entry)| match &entry.deed {
+                Deed::Init(step) => Some((number, step)),
+                Deed::Host(_) => None,
+            })
+            .collect()
+    }
 }
 
 /// One line of a plan. Its number, from 1, is its place in [`Plan::entries`].
@@ -123,7 +174,10 @@ pub enum Action {
         gids: Vec<IdMap>,
     },
     /// Moves the process into the cgroup's hierarchies.
-    EnterCgroup,
+    EnterCgroup {
+        /// It was born in the hierarchy of version 2.
+        born_inside: bool,
+    },
     /// Opens a namespace and sends it to init, which is about to join it.
     LendNamespace {
         /// Its type.
@@ -150,6 +204,8 @@ pub enum Action {
     SetOomScoreAdj(i32),
     /// Runs hooks, one after the other.
     RunHooks(Hooks),
+    /// Writes the process id where the caller wants it.
+    WritePidFile(PathBuf),
     /// Writes the container's record: from here on it exists for every command.
     Record,
 }
@@ -180,6 +236,8 @@ pub struct Loan {
     pub attributes: Vec<AttributeChange>,
     /// Ids of the source appear mapped.
     pub mapping: Option<LoanMapping>,
+    /// It must be a procfs: it is to lie where the container's /proc is looked for.
+    pub only_procfs: bool,
 }
 
 /// What a loan opens.

@@ -1,1 +1,7 @@
-//! Typed system calls that the chosen crates lack.
+//! Typed system calls that the chosen crates lack. With `launch::clone`, the only room where `unsafe` may live.
+
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+pub(crate) mod arch;
+pub(crate) mod mount;
+pub(crate) mod process;

@@ -1,0 +1,62 @@
+//! The one conversation with the parent: the plan, barriers, loans, a failure.
+
+use crate::fault::{Fault, Of, Outcome};
+use crate::step::Call;
+use crate::sys::{self, Errno, Fd};
+use crate::wire::{Failure, GO, Message, Report};
+
+/// The socket to the parent. When the parent is gone, every wait ends and so does init.
+pub struct Dialogue {
+    socket: Fd,
+}
+
+impl Dialogue {
+    pub fn on(descriptor: i32) -> Self {
+        Dialogue { socket: Fd::own(descriptor) }
+    }
+
+    pub fn descriptor(&self) -> u32 {
+        self.socket.raw() as u32
+    }
+
+    /// Maps the plan, which comes as a sealed file.
+    pub fn receive_plan(&self) -> Outcome<Message<'static>> {
+        let plan = self.take_loan()?;
+        let length = sys::status(&plan).of(Call::Stat)?.size;
+        let bytes = sys::map(&plan, length as usize).of(Call::Mmap)?;
+        Message::open(bytes).ok_or(Fault::malformed())
+    }
+
+    /// Says "at this step" and waits for the word to go on.
+    pub fn wait_at(&self, step: u32) -> Outcome {
+        self.report(Report::AtBarrier { step })?;
+        let mut word = [0];
+        match sys::receive(&self.socket, &mut word).of(Call::Receive)? {
+            (1, None) if word == [GO] => Ok(()),
+            _ => Err(Fault::new(Call::Receive, Errno::INVAL)),
+        }
+    }
+
+    /// The next descriptor that the parent sends.
+    pub fn take_loan(&self) -> Outcome<Fd> {
+        let (_, loan) = sys::receive(&self.socket, &mut [0]).of(Call::Receive)?;
+        loan.ok_or(Fault::new(Call::Receive, Errno::INVAL))
+    }
+
+    /// Waits until `start` connects; the dialogue goes on with it.
+    pub fn await_start(&mut self) -> Outcome {
+        let listener = self.take_loan()?;
+        self.socket = sys::accept(&listener).of(Call::Accept)?;
+        Ok(())
+    }
+
+    /// Tells the parent what went wrong; if it is gone, nobody is left to tell.
+    pub fn report_failure(&self, step: u32, fault: Fault) {
+        let Fault { call, errno, item } = fault;
+        let _ = self.report(Report::Failed(Failure { step, errno: errno.0, call: call as u8, item }));
+    }
+
+    fn report(&self, report: Report) -> Outcome {
+        sys::send(&self.socket, &report.to_bytes()).of(Call::Send).map(|_| ())
+    }
+}

@@ -1,0 +1,167 @@
+//! Paths inside the root. They are resolved from the root's descriptor and never leave it, whatever symlinks the root
+//! holds and however they change meanwhile.
+
+use core::ffi::CStr;
+
+use crate::fault::{Fault, Of, Outcome};
+use crate::step::{Call, Create, Resolve};
+use crate::sys::{self, Errno, Fd, open, resolve};
+
+/// The root file system of the container, by descriptor.
+pub struct Root(Fd);
+
+/// As many symlinks as the kernel follows in one path.
+const MOST_LINKS: usize = 40;
+
+/// The length of the longest path, with its NUL.
+const PATH_MAX: usize = 4096;
+
+impl Root {
+    pub fn new(directory: Fd) -> Self {
+        Root(directory)
+    }
+
+    pub fn directory(&self) -> &Fd {
+        &self.0
+    }
+
+    /// Opens a path inside the root.
+    pub fn open(&self, path: &CStr, flags: usize, how: Resolve) -> Outcome<Fd> {
+        self.try_open(path, flags, how).of(Call::Open)
+    }
+
+    /// As [`Root::open`], for a caller that makes something of the errno.
+    pub fn try_open(&self, path: &CStr, flags: usize, how: Resolve) -> sys::Answer<Fd> {
+        let rules = match how {
+            Resolve::InRoot => resolve::IN_ROOT | resolve::NO_MAGICLINKS,
+            Resolve::NoSymlinks => resolve::IN_ROOT | resolve::NO_SYMLINKS,
+        };
+        sys::openat2(self.0.raw(), path, flags, 0, rules)
+    }
+
+    /// Opens a path inside the root; makes what is missing.
+    pub fn open_or_create(&self, path: &CStr, what: Create, mode: u32, how: Resolve) -> Outcome<Fd> {
+        match self.try_open(path, open::PATH, how) {
+            Err(Errno::NOENT) => self.create(path, what, mode, how),
+            answer => answer.of(Call::Open),
+        }
+    }
+
+    /// Walks down one component at a time. Each is opened inside the root anew, so a component that is exchanged
+    /// meanwhile leads nowhere outside; only the last name of each is ever created, in an open directory.
+    fn create(&self, path: &CStr, what: Create, mode: u32, how: Resolve) -> Outcome<Fd> {
+        let mut whole = PathBuffer::new(path.to_bytes())?;
+        let mut links = 0;
+        let mut parent = self.open(c"/", open::PATH | open::DIRECTORY, how)?;
+        let mut end = 0;
+        while let Some((start, next)) = whole.component_after(end) {
+            let last = whole.component_after(next).is_none();
+            let prefix = whole.prefix(next)?;
+            match self.try_open(prefix.text(), open::PATH, how) {
+                Ok(found) => (parent, end) = (found, next),
+                Err(Errno::NOENT) => {
+                    let name = whole.part(start, next)?;
+                    let what = if last { what } else { Create::Directory };
+                    match make(&parent, name.text(), what, mode) {
+                        Ok(()) => {}
+                        Err(Errno::EXIST) if how == Resolve::InRoot && links < MOST_LINKS => {
+                            // A dangling link: what it points to is made instead, inside the root.
+                            if let Some(target) = link_target(&parent, name.text())? {
+                                links += 1;
+                                whole = whole.replace(start, next, target.bytes())?;
+                                (parent, end) = (self.open(c"/", open::PATH | open::DIRECTORY, how)?, 0);
+                            }
+                        }
+                        Err(errno) => return Err(Fault::new(Call::Mkdir, errno)),
+                    }
+                }
+                Err(errno) => return Err(Fault::new(Call::Open, errno)),
+            }
+        }
+        Ok(parent)
+    }
+}
+
+pub fn make_directory(root: &Root, path: &CStr, mode: u32) -> Outcome {
+    root.open_or_create(path, Create::Directory, mode, Resolve::InRoot).map(|_| ())
+}
+
+fn make(parent: &Fd, name: &CStr, what: Create, mode: u32) -> sys::Answer<()> {
+    match what {
+        Create::Directory => sys::mkdirat(parent, name, mode),
+        Create::File | Create::LikeSource => {
+            let flags = open::WRITE | open::CREATE | open::EXCLUSIVE | open::NOFOLLOW;
+            sys::openat(parent.raw(), name, flags, mode).map(|_| ())
+        }
+    }
+}
+
+/// Where a symlink points to; `None` if the name is no symlink any more.
+fn link_target(parent: &Fd, name: &CStr) -> Outcome<Option<PathBuffer>> {
+    let mut target = PathBuffer { bytes: [0; PATH_MAX], length: 0 };
+    match sys::readlinkat(parent, name, &mut target.bytes[..PATH_MAX - 1]) {
+        Ok(length) => {
+            target.length = length;
+            Ok(Some(target))
+        }
+        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(errno) => Err(Fault::new(Call::Open, errno)),
+    }
+}
+
+/// A path of bounded length, with a NUL behind it.
+struct PathBuffer {
+    bytes: [u8; PATH_MAX],
+    length: usize,
+}
+
+impl PathBuffer {
+    fn new(path: &[u8]) -> Outcome<Self> {
+        let mut buffer = PathBuffer { bytes: [0; PATH_MAX], length: 0 };
+        buffer.push(path)?;
+        Ok(buffer)
+    }
+
+    fn push(&mut self, part: &[u8]) -> Outcome {
+        let end = self.length + part.len();
+        // One byte stays for the NUL.
+        let room = if end < PATH_MAX { self.bytes.get_mut(self.length..end) } else { None };
+        room.ok_or(Fault::new(Call::Open, Errno::NAMETOOLONG))?.copy_from_slice(part);
+        self.length = end;
+        Ok(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    fn text(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+
+    /// Start and end of the first component at or after `from`.
+    fn component_after(&self, from: usize) -> Option<(usize, usize)> {
+        let rest = self.bytes().get(from..)?;
+        let start = from + rest.iter().position(|byte| *byte != b'/')?;
+        let rest = self.bytes().get(start..)?;
+        let length = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        Some((start, start + length))
+    }
+
+    fn part(&self, start: usize, end: usize) -> Outcome<Self> {
+        PathBuffer::new(self.bytes().get(start..end).unwrap_or_default())
+    }
+
+    fn prefix(&self, end: usize) -> Outcome<Self> {
+        self.part(0, end)
+    }
+
+    /// The path with one component replaced by a link's target.
+    fn replace(&self, start: usize, end: usize, target: &[u8]) -> Outcome<Self> {
+        let before = if target.first() == Some(&b'/') { &[] } else { self.bytes().get(..start).unwrap_or_default() };
+        let mut whole = PathBuffer::new(before)?;
+        whole.push(target)?;
+        whole.push(self.bytes().get(end..).unwrap_or_default())?;
+        Ok(whole)
+    }
+}

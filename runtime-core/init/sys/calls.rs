@@ -1,0 +1,655 @@
+//! System calls with types. Each answers with what the kernel said; what to make of it is the steps' business.
+
+use core::ffi::CStr;
+use core::marker::PhantomData;
+
+use super::arch::{number, syscall};
+
+/// An errno.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    pub const PERM: Errno = Errno(1);
+    pub const NOENT: Errno = Errno(2);
+    pub const ACCES: Errno = Errno(13);
+    pub const EXIST: Errno = Errno(17);
+    pub const NOTDIR: Errno = Errno(20);
+    pub const ISDIR: Errno = Errno(21);
+    pub const INVAL: Errno = Errno(22);
+    pub const NAMETOOLONG: Errno = Errno(36);
+    pub const NOSYS: Errno = Errno(38);
+    pub const LOOP: Errno = Errno(40);
+}
+
+/// What a system call answers.
+pub type Answer<T> = Result<T, Errno>;
+
+/// A descriptor, closed when it goes out of scope.
+#[derive(Debug)]
+pub struct Fd(i32);
+
+impl Fd {
+    /// Takes over a descriptor that the kernel or the caller gave us.
+    pub fn own(raw: i32) -> Self {
+        Fd(raw)
+    }
+
+    /// Its number.
+    pub fn raw(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        let _ = call(number::CLOSE, [self.0 as usize, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// The current directory, where a call wants a directory.
+pub const HERE: i32 = -100;
+
+fn call(number: usize, arguments: [usize; 6]) -> Answer<usize> {
+    // SAFETY: every caller below passes numbers, and pointers to values that outlive the call and are as large as
+    // the call demands.
+    let answer = unsafe { syscall(number, arguments) };
+    if (-4095..0).contains(&answer) { Err(Errno(-answer as i32)) } else { Ok(answer as usize) }
+}
+
+fn descriptor(answer: Answer<usize>) -> Answer<Fd> {
+    answer.map(|raw| Fd(raw as i32))
+}
+
+fn done(answer: Answer<usize>) -> Answer<()> {
+    answer.map(|_| ())
+}
+
+fn address<T: ?Sized>(value: &T) -> usize {
+    (&raw const *value).cast::<u8>() as usize
+}
+
+fn address_mut<T: ?Sized>(value: &mut T) -> usize {
+    (&raw mut *value).cast::<u8>() as usize
+}
+
+fn text(text: &CStr) -> usize {
+    text.as_ptr() as usize
+}
+
+const EMPTY: &CStr = c"";
+const AT_EMPTY_PATH: usize = 0x1000;
+
+/// Ends the process.
+pub fn exit(status: i32) -> ! {
+    loop {
+        let _ = call(number::EXIT_GROUP, [status as usize, 0, 0, 0, 0, 0]);
+    }
+}
+
+// Descriptors ----------------------------------------------------------------------------------------------------
+
+/// Closes all descriptors from `first` to `last`.
+pub fn close_range(first: u32, last: u32) -> Answer<()> {
+    done(call(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]))
+}
+
+/// Reads once.
+pub fn read(fd: &Fd, buffer: &mut [u8]) -> Answer<usize> {
+    call(number::READ, [fd.0 as usize, address_mut(buffer), buffer.len(), 0, 0, 0])
+}
+
+/// Writes once.
+pub fn write(fd: &Fd, bytes: &[u8]) -> Answer<usize> {
+    call(number::WRITE, [fd.0 as usize, address(bytes), bytes.len(), 0, 0, 0])
+}
+
+/// Reads directory entries into `buffer`.
+pub fn getdents64(fd: &Fd, buffer: &mut [u8]) -> Answer<usize> {
+    call(number::GETDENTS64, [fd.0 as usize, address_mut(buffer), buffer.len(), 0, 0, 0])
+}
+
+// Sockets --------------------------------------------------------------------------------------------------------
+
+const MSG_NOSIGNAL: usize = 0x4000;
+const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+
+/// Sends one message.
+pub fn send(fd: &Fd, bytes: &[u8]) -> Answer<usize> {
+    call(number::SENDTO, [fd.0 as usize, address(bytes), bytes.len(), MSG_NOSIGNAL, 0, 0])
+}
+
+#[repr(C)]
+struct Slice {
+    base: usize,
+    length: usize,
+}
+
+#[repr(C)]
+struct MessageHeader {
+    name: usize,
+    name_length: u32,
+    slices: usize,
+    slice_count: usize,
+    control: usize,
+    control_length: usize,
+    flags: i32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Control {
+    length: usize,
+    level: i32,
+    kind: i32,
+    fd: i32,
+    padding: i32,
+}
+
+const SOL_SOCKET: i32 = 1;
+const SCM_RIGHTS: i32 = 1;
+
+/// Receives one message, and the descriptor that came with it.
+pub fn receive(fd: &Fd, bytes: &mut [u8]) -> Answer<(usize, Option<Fd>)> {
+    let mut control = Control::default();
+    let slice = Slice { base: address_mut(bytes), length: bytes.len() };
+    let mut header = MessageHeader {
+        name: 0,
+        name_length: 0,
+        slices: address(&slice),
+        slice_count: 1,
+        control: address_mut(&mut control),
+        control_length: size_of::<Control>(),
+        flags: 0,
+    };
+    let length = call(number::RECVMSG, [fd.0 as usize, address_mut(&mut header), MSG_CMSG_CLOEXEC, 0, 0, 0])?;
+    let sent = header.control_length != 0 && (control.level, control.kind) == (SOL_SOCKET, SCM_RIGHTS);
+    Ok((length, sent.then_some(Fd(control.fd))))
+}
+
+/// Accepts a connection.
+pub fn accept(listener: &Fd) -> Answer<Fd> {
+    const SOCK_CLOEXEC: usize = 0o2000000;
+    descriptor(call(number::ACCEPT4, [listener.0 as usize, 0, 0, SOCK_CLOEXEC, 0, 0]))
+}
+
+/// A datagram socket of the UNIX family, which serves for network device ioctls too.
+pub fn datagram_socket() -> Answer<Fd> {
+    const AF_UNIX: usize = 1;
+    const SOCK_DGRAM_CLOEXEC: usize = 0o2000002;
+    descriptor(call(number::SOCKET, [AF_UNIX, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]))
+}
+
+/// Sets a network device's flags.
+pub fn set_interface_flags(socket: &Fd, name: &[u8; 16], flags: u16) -> Answer<()> {
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        flags: u16,
+        rest: [u8; 22],
+    }
+    const SIOCSIFFLAGS: usize = 0x8914;
+    let request = Request { name: *name, flags, rest: [0; 22] };
+    done(call(number::IOCTL, [socket.0 as usize, SIOCSIFFLAGS, address(&request), 0, 0, 0]))
+}
+
+// Signals and process attributes ---------------------------------------------------------------------------------
+
+/// Blocks no signal any more.
+pub fn unblock_signals() -> Answer<()> {
+    const SIG_SETMASK: usize = 2;
+    let none = 0u64;
+    done(call(number::RT_SIGPROCMASK, [SIG_SETMASK, address(&none), 0, size_of::<u64>(), 0, 0]))
+}
+
+/// Gives a signal its default meaning again.
+pub fn reset_signal(signal: u32) -> Answer<()> {
+    let default = [0usize; 4];
+    done(call(number::RT_SIGACTION, [signal as usize, address(&default), 0, size_of::<u64>(), 0, 0]))
+}
+
+/// Starts a session.
+pub fn setsid() -> Answer<()> {
+    done(call(number::SETSID, [0; 6]))
+}
+
+/// Sets the umask.
+pub fn umask(mask: u32) {
+    let _ = call(number::UMASK, [mask as usize, 0, 0, 0, 0, 0]);
+}
+
+/// `prctl` with up to two arguments.
+pub fn prctl(option: usize, first: usize, second: usize) -> Answer<()> {
+    done(call(number::PRCTL, [option, first, second, 0, 0, 0]))
+}
+
+/// `prctl` options.
+pub mod prctl_option {
+    pub const SET_DUMPABLE: usize = 4;
+    pub const SET_KEEPCAPS: usize = 8;
+    pub const CAPBSET_DROP: usize = 24;
+    pub const SET_NO_NEW_PRIVS: usize = 38;
+    pub const CAP_AMBIENT: usize = 47;
+    pub const CAP_AMBIENT_RAISE: usize = 2;
+    pub const CAP_AMBIENT_CLEAR_ALL: usize = 4;
+}
+
+/// Sets the execution domain.
+pub fn personality(domain: u64) -> Answer<()> {
+    done(call(number::PERSONALITY, [domain as usize, 0, 0, 0, 0, 0]))
+}
+
+/// Sets real, effective and saved user ids.
+pub fn setresuid(uid: u32) -> Answer<()> {
+    let uid = uid as usize;
+    done(call(number::SETRESUID, [uid, uid, uid, 0, 0, 0]))
+}
+
+/// Sets real, effective and saved group ids.
+pub fn setresgid(gid: u32) -> Answer<()> {
+    let gid = gid as usize;
+    done(call(number::SETRESGID, [gid, gid, gid, 0, 0, 0]))
+}
+
+/// Sets the supplementary groups.
+pub fn setgroups(groups: &[u32]) -> Answer<()> {
+    done(call(number::SETGROUPS, [groups.len(), address(groups), 0, 0, 0, 0]))
+}
+
+/// Sets the effective, permitted and inheritable capability sets.
+pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> Answer<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    let half = |shift: u32| [effective, permitted, inheritable].map(|set| (set >> shift) as u32);
+    let data = [half(0), half(32)];
+    done(call(number::CAPSET, [address(&header), address(&data), 0, 0, 0, 0]))
+}
+
+/// Installs a system call filter.
+pub fn seccomp(flags: u32, filter: &[u8]) -> Answer<()> {
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        instructions: usize,
+    }
+    const SET_MODE_FILTER: usize = 1;
+    const INSTRUCTION: usize = 8;
+    let program = Program { length: (filter.len() / INSTRUCTION) as u16, instructions: address(filter) };
+    done(call(number::SECCOMP, [SET_MODE_FILTER, flags as usize, address(&program), 0, 0, 0]))
+}
+
+/// Joins a new session keyring of that name; answers its serial number.
+pub fn join_session_keyring(name: &CStr) -> Answer<usize> {
+    const JOIN_SESSION_KEYRING: usize = 1;
+    call(number::KEYCTL, [JOIN_SESSION_KEYRING, text(name), 0, 0, 0, 0])
+}
+
+/// Sets a key's permissions.
+pub fn set_key_permissions(key: usize, permissions: usize) -> Answer<()> {
+    const SETPERM: usize = 5;
+    done(call(number::KEYCTL, [SETPERM, key, permissions, 0, 0, 0]))
+}
+
+// Namespaces -----------------------------------------------------------------------------------------------------
+
+/// Enters a namespace, of the type that the flag names.
+pub fn setns(namespace: &Fd, flag: usize) -> Answer<()> {
+    done(call(number::SETNS, [namespace.0 as usize, flag, 0, 0, 0, 0]))
+}
+
+/// Leaves shared namespaces for new ones.
+pub fn unshare(flags: usize) -> Answer<()> {
+    done(call(number::UNSHARE, [flags, 0, 0, 0, 0, 0]))
+}
+
+/// Sets the host name.
+pub fn sethostname(name: &CStr) -> Answer<()> {
+    done(call(number::SETHOSTNAME, [text(name), name.to_bytes().len(), 0, 0, 0, 0]))
+}
+
+/// Sets the NIS domain name.
+pub fn setdomainname(name: &CStr) -> Answer<()> {
+    done(call(number::SETDOMAINNAME, [text(name), name.to_bytes().len(), 0, 0, 0, 0]))
+}
+
+// Files ----------------------------------------------------------------------------------------------------------
+
+/// `open` flags.
+pub mod open {
+    pub const WRITE: usize = 1;
+    pub const CREATE: usize = 0o100;
+    pub const EXCLUSIVE: usize = 0o200;
+    pub const NONBLOCK: usize = 0o4000;
+    pub const DIRECTORY: usize = 0o200000;
+    pub const NOFOLLOW: usize = 0o400000;
+    pub const CLOEXEC: usize = 0o2000000;
+    pub const PATH: usize = 0o10000000;
+}
+
+/// `openat2` resolution rules.
+pub mod resolve {
+    pub const NO_XDEV: u64 = 0x01;
+    pub const NO_MAGICLINKS: u64 = 0x02;
+    pub const NO_SYMLINKS: u64 = 0x04;
+    pub const BENEATH: u64 = 0x08;
+    pub const IN_ROOT: u64 = 0x10;
+}
+
+/// Opens a path by rules about its resolution.
+pub fn openat2(directory: i32, path: &CStr, flags: usize, mode: u64, rules: u64) -> Answer<Fd> {
+    let how = [(flags | open::CLOEXEC) as u64, mode, rules];
+    let size = size_of_val(&how);
+    descriptor(call(number::OPENAT2, [directory as usize, text(path), address(&how), size, 0, 0]))
+}
+
+/// Opens a path.
+pub fn openat(directory: i32, path: &CStr, flags: usize, mode: u32) -> Answer<Fd> {
+    let flags = flags | open::CLOEXEC;
+    descriptor(call(number::OPENAT, [directory as usize, text(path), flags, mode as usize, 0, 0]))
+}
+
+/// Makes a directory.
+pub fn mkdirat(directory: &Fd, name: &CStr, mode: u32) -> Answer<()> {
+    done(call(number::MKDIRAT, [directory.0 as usize, text(name), mode as usize, 0, 0, 0]))
+}
+
+/// Makes a node.
+pub fn mknodat(directory: &Fd, name: &CStr, mode: u32, device: u64) -> Answer<()> {
+    done(call(number::MKNODAT, [directory.0 as usize, text(name), mode as usize, device as usize, 0, 0]))
+}
+
+/// Makes a symbolic link.
+pub fn symlinkat(to: &CStr, directory: &Fd, name: &CStr) -> Answer<()> {
+    done(call(number::SYMLINKAT, [text(to), directory.0 as usize, text(name), 0, 0, 0]))
+}
+
+/// Reads a symbolic link.
+pub fn readlinkat(directory: &Fd, name: &CStr, buffer: &mut [u8]) -> Answer<usize> {
+    call(
+        number::READLINKAT,
+        [directory.0 as usize, text(name), address_mut(buffer), buffer.len(), 0, 0],
+    )
+}
+
+/// Removes a name that is not a directory.
+pub fn unlinkat(directory: &Fd, name: &CStr) -> Answer<()> {
+    done(call(number::UNLINKAT, [directory.0 as usize, text(name), 0, 0, 0, 0]))
+}
+
+/// Sets owner and group of a name, not following a link.
+pub fn chownat(directory: &Fd, name: &CStr, uid: u32, gid: u32) -> Answer<()> {
+    const AT_SYMLINK_NOFOLLOW: usize = 0x100;
+    let ids = (uid as usize, gid as usize);
+    done(call(
+        number::FCHOWNAT,
+        [directory.0 as usize, text(name), ids.0, ids.1, AT_SYMLINK_NOFOLLOW, 0],
+    ))
+}
+
+/// Sets the permission bits of a name that is known not to be a link.
+pub fn chmodat(directory: &Fd, name: &CStr, mode: u32) -> Answer<()> {
+    done(call(number::FCHMODAT, [directory.0 as usize, text(name), mode as usize, 0, 0, 0]))
+}
+
+/// What a node is.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Status {
+    mask: u32,
+    block_size: u32,
+    attributes: u64,
+    links: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mode: u16,
+    spare: u16,
+    pub inode: u64,
+    pub size: u64,
+    blocks: u64,
+    attributes_mask: u64,
+    times: [u64; 8],
+    pub device_major: u32,
+    pub device_minor: u32,
+    rest: [u64; 15],
+}
+
+/// File types in [`Status::mode`].
+pub mod file_type {
+    pub const MASK: u16 = 0o170000;
+    pub const DIRECTORY: u16 = 0o040000;
+    pub const REGULAR: u16 = 0o100000;
+    pub const CHARACTER: u16 = 0o020000;
+    pub const BLOCK: u16 = 0o060000;
+    pub const FIFO: u16 = 0o010000;
+    pub const LINK: u16 = 0o120000;
+}
+
+impl Status {
+    /// The file type bits.
+    pub fn file_type(&self) -> u16 {
+        self.mode & file_type::MASK
+    }
+}
+
+/// What an open descriptor leads to.
+pub fn status(fd: &Fd) -> Answer<Status> {
+    status_at(fd, EMPTY)
+}
+
+/// What a name in a directory is, not following a link.
+pub fn status_at(directory: &Fd, name: &CStr) -> Answer<Status> {
+    const AT_SYMLINK_NOFOLLOW: usize = 0x100;
+    const BASIC: usize = 0x7ff;
+    let mut status = Status::default();
+    let flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
+    call(
+        number::STATX,
+        [directory.0 as usize, text(name), flags, BASIC, address_mut(&mut status), 0],
+    )?;
+    Ok(status)
+}
+
+/// The magic number of the file system that holds an open descriptor.
+pub fn filesystem_magic(fd: &Fd) -> Answer<u64> {
+    let mut buffer = [0u64; 16];
+    call(number::FSTATFS, [fd.0 as usize, address_mut(&mut buffer), 0, 0, 0, 0])?;
+    let [magic, ..] = buffer;
+    Ok(magic)
+}
+
+/// The magic number of procfs.
+pub const PROC_MAGIC: u64 = 0x9fa0;
+
+/// Whether the effective user may execute what the path leads to.
+pub fn may_execute(path: &CStr) -> Answer<()> {
+    const X_OK: usize = 1;
+    const AT_EACCESS: usize = 0x200;
+    done(call(number::FACCESSAT2, [HERE as usize, text(path), X_OK, AT_EACCESS, 0, 0]))
+}
+
+/// Changes the working directory.
+pub fn chdir(path: &CStr) -> Answer<()> {
+    done(call(number::CHDIR, [text(path), 0, 0, 0, 0, 0]))
+}
+
+/// Changes the working directory to an open one.
+pub fn fchdir(directory: &Fd) -> Answer<()> {
+    done(call(number::FCHDIR, [directory.0 as usize, 0, 0, 0, 0, 0]))
+}
+
+/// The path of the working directory, in `buffer`.
+pub fn getcwd(buffer: &mut [u8]) -> Answer<usize> {
+    call(number::GETCWD, [address_mut(buffer), buffer.len(), 0, 0, 0, 0])
+}
+
+// Mounts ---------------------------------------------------------------------------------------------------------
+
+/// Makes the open directory the root of the mount namespace, and puts the old root on top of it.
+pub fn pivot_root_here() -> Answer<()> {
+    done(call(number::PIVOT_ROOT, [text(c"."), text(c"."), 0, 0, 0, 0]))
+}
+
+/// Detaches what is mounted on the working directory.
+pub fn detach_here() -> Answer<()> {
+    const MNT_DETACH: usize = 2;
+    done(call(number::UMOUNT2, [text(c"."), MNT_DETACH, 0, 0, 0, 0]))
+}
+
+/// Changes the root directory of this process to its working directory.
+pub fn chroot_here() -> Answer<()> {
+    done(call(number::CHROOT, [text(c"."), 0, 0, 0, 0, 0]))
+}
+
+/// Changes the propagation of the mount at `/`.
+pub fn set_root_propagation(flags: usize) -> Answer<()> {
+    done(call(number::MOUNT, [0, text(c"/"), 0, flags, 0, 0]))
+}
+
+/// Mount flags for propagation.
+pub mod propagation {
+    pub const RECURSIVE: usize = 1 << 14;
+    pub const UNBINDABLE: usize = 1 << 17;
+    pub const PRIVATE: usize = 1 << 18;
+    pub const SLAVE: usize = 1 << 19;
+    pub const SHARED: usize = 1 << 20;
+}
+
+const AT_RECURSIVE: usize = 0x8000;
+
+/// Copies the mount that holds an open descriptor, from there down, as a detached mount.
+pub fn clone_tree(fd: &Fd, recursive: bool) -> Answer<Fd> {
+    clone_tree_at(fd.0, EMPTY, recursive)
+}
+
+/// Copies the mount that holds a path, from there down, as a detached mount.
+pub fn clone_tree_at(directory: i32, path: &CStr, recursive: bool) -> Answer<Fd> {
+    const CLONE: usize = 1;
+    let recursive = if recursive { AT_RECURSIVE } else { 0 };
+    let flags = CLONE | open::CLOEXEC | AT_EMPTY_PATH | recursive;
+    descriptor(call(number::OPEN_TREE, [directory as usize, text(path), flags, 0, 0, 0]))
+}
+
+/// Attaches a detached mount, or moves an attached one, onto an open descriptor.
+pub fn move_mount(mount: &Fd, onto: &Fd) -> Answer<()> {
+    move_mount_at(mount, onto.0, EMPTY)
+}
+
+/// Attaches a mount on a path.
+pub fn move_mount_at(mount: &Fd, directory: i32, path: &CStr) -> Answer<()> {
+    const FROM_EMPTY_PATH: usize = 0x04;
+    const TO_EMPTY_PATH: usize = 0x40;
+    let flags = FROM_EMPTY_PATH | TO_EMPTY_PATH;
+    done(call(
+        number::MOVE_MOUNT,
+        [mount.0 as usize, text(EMPTY), directory as usize, text(path), flags, 0],
+    ))
+}
+
+/// A change of a mount: attributes to set and to clear, and its propagation (0 to leave it).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct MountChange {
+    pub set: u64,
+    pub clear: u64,
+    pub propagation: u64,
+}
+
+/// Changes a mount, and the mounts below it if that is wanted.
+pub fn change_mount(mount: &Fd, change: MountChange, recursive: bool) -> Answer<()> {
+    let attributes = [change.set, change.clear, change.propagation, 0];
+    let recursive = if recursive { AT_RECURSIVE } else { 0 };
+    let (flags, size) = (AT_EMPTY_PATH | recursive, size_of_val(&attributes));
+    done(call(
+        number::MOUNT_SETATTR,
+        [mount.0 as usize, text(EMPTY), flags, address(&attributes), size, 0],
+    ))
+}
+
+/// Mount attributes.
+pub mod attribute {
+    pub const READ_ONLY: u64 = 1;
+    pub const NO_SUID: u64 = 2;
+    pub const NO_DEV: u64 = 4;
+    pub const NO_EXEC: u64 = 8;
+}
+
+/// Begins a new instance of a file system.
+pub fn fsopen(fstype: &CStr) -> Answer<Fd> {
+    const FSOPEN_CLOEXEC: usize = 1;
+    descriptor(call(number::FSOPEN, [text(fstype), FSOPEN_CLOEXEC, 0, 0, 0, 0]))
+}
+
+/// Gives it a flag without a value.
+pub fn fsconfig_flag(context: &Fd, key: &CStr) -> Answer<()> {
+    done(call(number::FSCONFIG, [context.0 as usize, 0, text(key), 0, 0, 0]))
+}
+
+/// Gives it a parameter.
+pub fn fsconfig_text(context: &Fd, key: &CStr, value: &CStr) -> Answer<()> {
+    done(call(number::FSCONFIG, [context.0 as usize, 1, text(key), text(value), 0, 0]))
+}
+
+/// Makes it.
+pub fn fsconfig_create(context: &Fd) -> Answer<()> {
+    done(call(number::FSCONFIG, [context.0 as usize, 6, 0, 0, 0, 0]))
+}
+
+/// Turns it into a detached mount.
+pub fn fsmount(context: &Fd, attributes: u64) -> Answer<Fd> {
+    const FSMOUNT_CLOEXEC: usize = 1;
+    descriptor(call(number::FSMOUNT, [context.0 as usize, FSMOUNT_CLOEXEC, attributes as usize, 0, 0, 0]))
+}
+
+// Memory and execution -------------------------------------------------------------------------------------------
+
+/// Maps a file read-only, for good.
+pub fn map(fd: &Fd, length: usize) -> Answer<&'static [u8]> {
+    const PROT_READ: usize = 1;
+    const MAP_PRIVATE: usize = 2;
+    let start = call(number::MMAP, [0, length, PROT_READ, MAP_PRIVATE, fd.0 as usize, 0])?;
+    // SAFETY: the kernel just gave us this range; it is never unmapped, and the file is sealed against changes.
+    Ok(unsafe { core::slice::from_raw_parts(start as *const u8, length) })
+}
+
+/// Fresh zeroed memory for `count` words.
+pub fn words(count: usize) -> Answer<&'static mut [usize]> {
+    const PROT_READ_WRITE: usize = 3;
+    const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
+    let length = count * size_of::<usize>();
+    let start = call(number::MMAP, [0, length, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, usize::MAX, 0])?;
+    // SAFETY: the kernel just gave us this range, page-aligned, and nobody else knows it.
+    Ok(unsafe { core::slice::from_raw_parts_mut(start as *mut usize, count) })
+}
+
+/// Fresh memory for `count` group ids.
+pub fn group_memory(count: usize) -> Answer<&'static mut [u32]> {
+    let words = words(count)?;
+    // SAFETY: a word has room for an id and at least its alignment, and the memory is nobody else's.
+    Ok(unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), count) })
+}
+
+/// A vector of text pointers, as `execve` wants it.
+pub struct Texts<'a>(&'static [usize], PhantomData<&'a CStr>);
+
+impl<'a> Texts<'a> {
+    /// Collects texts, and one more; `count` is how many the iterator gives.
+    pub fn collect(
+        texts: impl Iterator<Item = &'a CStr>,
+        count: usize,
+        last: Option<&'a CStr>,
+    ) -> Answer<Self> {
+        let pointers = words(count + 2)?;
+        for (place, each) in pointers.iter_mut().zip(texts.take(count).chain(last)) {
+            *place = text(each);
+        }
+        Ok(Texts(pointers, PhantomData))
+    }
+}
+
+/// Executes a program. Returns only if that fails.
+pub fn execve(path: &CStr, arguments: &Texts<'_>, environment: &Texts<'_>) -> Errno {
+    match call(number::EXECVE, [text(path), address(arguments.0), address(environment.0), 0, 0, 0]) {
+        Err(errno) => errno,
+        Ok(_) => Errno(0),
+    }
+}

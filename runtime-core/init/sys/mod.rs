@@ -1,0 +1,31 @@
+//! The only unsafe room of the init program: entry, memory functions, and typed system calls.
+
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+mod arch;
+mod calls;
+mod memory;
+
+use core::ffi::{CStr, c_char};
+
+pub use calls::*;
+
+/// Called by the architecture's entry point with the kernel's initial stack: argument count, then arguments.
+extern "C" fn enter(stack: *const usize) -> ! {
+    // SAFETY: the kernel puts argc and then argv at the top of the initial stack; argv ends with a null pointer.
+    let argument = unsafe {
+        match *stack {
+            0 | 1 => c"",
+            _ => CStr::from_ptr(*stack.add(2) as *const c_char),
+        }
+    };
+    exit(crate::main(argument))
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(PANICKED)
+}
+
+/// The exit status after a bug of our own.
+const PANICKED: i32 = 254;

@@ -1,0 +1,100 @@
+//! The parent's side of the one conversation with init.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType,
+};
+
+use crate::wire::{Failure, GO, Report};
+
+/// What came from init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It stands at the barrier with this number.
+    AtBarrier(u32),
+    /// A step failed.
+    Failed(Failure),
+    /// Its end is closed: it executed the program, or it is dead.
+    End,
+}
+
+/// A connection to init, while it executes a plan.
+pub(crate) struct Dialogue {
+    socket: OwnedFd,
+}
+
+impl Dialogue {
+    /// Both ends: ours, and the one that init gets.
+    pub(super) fn pair() -> Result<(Self, OwnedFd), Errno> {
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        Ok((Dialogue { socket: ours }, theirs))
+    }
+
+    /// A connection that was made to the socket on which init waits for `start`.
+    pub(crate) fn over(socket: OwnedFd) -> Self {
+        Dialogue { socket }
+    }
+
+    /// Lets init go on past a barrier.
+    pub(crate) fn go(&self) -> Result<(), Errno> {
+        self.send(None)
+    }
+
+    /// Sends a descriptor that init's next step takes.
+    pub(super) fn lend(&self, loan: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.send(Some(loan))
+    }
+
+    fn send(&self, loan: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let loans = loan.as_slice();
+        if !loans.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(loans));
+        }
+        rustix::io::retry_on_intr(|| {
+            rustix::net::sendmsg(&self.socket, &[IoSlice::new(&[GO])], &mut control, SendFlags::NOSIGNAL)
+        })
+        .map(|_| ())
+    }
+
+    /// Waits for the next thing that init says.
+    pub(crate) fn hear(&self) -> Result<Heard, Errno> {
+        let mut bytes = [0; Report::SIZE];
+        let mut control = RecvAncillaryBuffer::default();
+        let heard = rustix::io::retry_on_intr(|| {
+            rustix::net::recvmsg(
+                &self.socket,
+                &mut [IoSliceMut::new(&mut bytes)],
+                &mut control,
+                RecvFlags::CMSG_CLOEXEC,
+            )
+        });
+        match heard {
+            Ok(message) if message.bytes == 0 => Ok(Heard::End),
+            Err(Errno::CONNRESET) => Ok(Heard::End),
+            Ok(message) => match Report::from_bytes(bytes.get(..message.bytes).unwrap_or_default()) {
+                Some(Report::AtBarrier { step }) => Ok(Heard::AtBarrier(step)),
+                Some(Report::Failed(failure)) => Ok(Heard::Failed(failure)),
+                None => Err(Errno::BADMSG),
+            },
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl AsFd for Dialogue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,43 @@
+//! The init program: embedded when the library is built, kept in a sealed file in memory.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::error::{Context, Result};
+
+const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+
+/// The file to execute; made once per process. Nobody can write to it any more: a container that gets hold of it by
+/// way of /proc finds it sealed (CVE-2019-5736).
+pub(super) fn image() -> Result<BorrowedFd<'static>> {
+    static IMAGE: OnceLock<OwnedFd> = OnceLock::new();
+    match IMAGE.get() {
+        Some(image) => Ok(image.as_fd()),
+        None => {
+            let made = sealed_file(c"runtime-init", MemfdFlags::EXEC, PROGRAM)?;
+            Ok(IMAGE.get_or_init(|| made).as_fd())
+        }
+    }
+}
+
+/// A file in memory with these contents, which can't be changed any more.
+pub(super) fn sealed_file(name: &std::ffi::CStr, flags: MemfdFlags, contents: &[u8]) -> Result<OwnedFd> {
+    let doing = || format!("cannot make a file in memory for {}", name.to_string_lossy());
+    let sealing = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = match rustix::fs::memfd_create(name, sealing | flags) {
+        // KERNEL(6.3): older kernels don't know the flags about execution.
+        Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(name, sealing),
+        answer => answer,
+    }
+    .doing(doing)?;
+    let mut rest = contents;
+    while !rest.is_empty() {
+        let written = rustix::io::write(&file, rest).doing(doing)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&file, seals).doing(doing)?;
+    Ok(file)
+}

@@ -1,0 +1,89 @@
+//! Parts of the host that a container gets: opened here, on the host, each as a mount that is attached nowhere yet.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
+
+use crate::error::{Context, Error, Result};
+use crate::plan::{Loan, LoanMapping, LoanSource};
+use crate::step::{Namespace, Propagation};
+use crate::sys::mount::set_attributes;
+
+/// Opens what a loan names, with its propagation, attributes and ids.
+pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>) -> Result<OwnedFd> {
+    let tree = open_tree(loan)?;
+    for change in std::iter::once(&loan.base).chain(&loan.propagation) {
+        let (flag, recursive) = propagation_flag(*change);
+        set_attributes(tree.as_fd(), 0, 0, flag, None, recursive).doing(|| format!("cannot make it {}", change.word()))?;
+    }
+    for change in &loan.attributes {
+        set_attributes(tree.as_fd(), change.set, change.clear, 0, None, change.recursive)
+            .doing(|| "cannot set its mount attributes".into())?;
+    }
+    if let Some(mapping) = &loan.mapping {
+        map_ids(tree.as_fd(), mapping, own_user_namespace)?;
+    }
+    Ok(tree)
+}
+
+fn open_tree(loan: &Loan) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let recursive = if loan.recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    let path = match &loan.source {
+        LoanSource::Path(path) | LoanSource::Cgroup(path) | LoanSource::Device { path, .. } => path,
+    };
+    let tree = rustix::mount::open_tree(CWD, path, flags | recursive)
+        .doing(|| format!("cannot open {}", path.display()))?;
+    match loan.source {
+        LoanSource::Device { major, minor, .. } => check_device(tree.as_fd(), path, major, minor).map(|()| tree),
+        _ => Ok(tree),
+    }
+}
+
+/// A device that only bears the right name is not lent.
+fn check_device(tree: BorrowedFd<'_>, path: &Path, major: u32, minor: u32) -> Result<()> {
+    let doing = || format!("cannot look at {}", path.display());
+    let status = rustix::fs::statat(tree, "", AtFlags::EMPTY_PATH).doing(doing)?;
+    let kind = FileType::from_raw_mode(status.st_mode);
+    let numbers = (rustix::fs::major(status.st_rdev), rustix::fs::minor(status.st_rdev));
+    if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) && numbers == (major, minor) {
+        return Ok(());
+    }
+    let doing = format!("{} is not the device {major}:{minor}", path.display());
+    Err(Error::System { doing, errno: Errno::NODEV })
+}
+
+/// The flag of a propagation change, and whether it goes down the tree.
+fn propagation_flag(change: Propagation) -> (u64, bool) {
+    let flag = match change {
+        Propagation::Shared | Propagation::RecursiveShared => libc::MS_SHARED,
+        Propagation::Slave | Propagation::RecursiveSlave => libc::MS_SLAVE,
+        Propagation::Private | Propagation::RecursivePrivate => libc::MS_PRIVATE,
+        Propagation::Unbindable | Propagation::RecursiveUnbindable => libc::MS_UNBINDABLE,
+    };
+    (flag, change >= Propagation::RecursiveShared)
+}
+
+fn map_ids(
+    tree: BorrowedFd<'_>,
+    mapping: &LoanMapping,
+    own_user_namespace: impl Fn() -> Result<OwnedFd>,
+) -> Result<()> {
+    let namespace = if mapping.uids.is_empty() && mapping.gids.is_empty() {
+        own_user_namespace()?
+    } else {
+        super::id_maps::namespace_with(&mapping.uids, &mapping.gids)?
+    };
+    let id_map = libc::MOUNT_ATTR_IDMAP;
+    set_attributes(tree, id_map, 0, 0, Some(namespace.as_fd()), mapping.recursive)
+        .doing(|| "cannot map its ids (the file system, or the kernel, may not support that)".into())
+}
+
+/// Opens a namespace by its path on the host.
+pub(super) fn open_namespace(kind: Namespace, path: &Path) -> Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .doing(|| format!("cannot open the {} namespace {}", kind.word(), path.display()))
+}

@@ -1,0 +1,312 @@
+//! The present: carries out a plan. One birth, one dialogue, one walk over the list.
+
+mod clone;
+mod descriptors;
+pub(crate) mod dialogue;
+mod id_maps;
+mod image;
+mod loans;
+mod procfs;
+mod report;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::MemfdFlags;
+use rustix::io::Errno;
+use rustix::process::WaitId;
+
+use crate::cgroup::{Cgroup, Paths};
+use crate::error::{Context, Error, Result};
+use crate::hooks::Hooks;
+use crate::plan::{Action, Deed, Plan};
+use crate::step::{Namespace, Step};
+use crate::wire::{Blob, put_message};
+
+use clone::{Newborn, Request, UserNamespace};
+pub use descriptors::Descriptors;
+use dialogue::{Dialogue, Heard};
+
+/// What a launch needs of whoever keeps the container: state, hooks, files outside.
+pub(crate) trait Keeper {
+    /// Runs hooks; the process is in the state that their kind prescribes.
+    fn run_hooks(&mut self, hooks: &Hooks, process: &Process) -> Result<()>;
+    /// Makes the container known to every command.
+    fn record(&mut self, process: &Process) -> Result<()>;
+    /// Writes the process id where the caller wants it.
+    fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()>;
+    /// The socket on which init waits for `start`.
+    fn start_socket(&mut self) -> Result<OwnedFd>;
+    /// Keeps the cgroup, which was just made, for the end.
+    fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
+}
+
+/// The container's first process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Its id in our pid namespace.
+    pub(crate) pid: u32,
+    /// The process itself, whatever becomes of its id.
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// How far a walk went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// Init waits for `start`, and this dialogue is over.
+    AwaitingStart,
+    /// The user's program runs.
+    Executed,
+}
+
+/// Carries out a plan, up to the point where init waits for `start` or has executed the program.
+///
+/// On error the process, if there was one, is dead; the keeper undoes the rest.
+pub(crate) fn launch(
+    plan: &Plan,
+    filters: &[Vec<u8>],
+    descriptors: &Descriptors<'_>,
+    keeper: &mut dyn Keeper,
+) -> Result<(Process, Reached)> {
+    let due = Due::Nothing;
+    let mut walk = Walk { plan, filters, descriptors, keeper, cgroup: None, born: None, due };
+    let reached = walk.through();
+    match (reached, walk.born.take()) {
+        (Ok(reached), Some(born)) => Ok((born.process, reached)),
+        (Ok(_), None) => Err(no_process()),
+        (Err(error), Some(born)) => Err(born.end(plan, error)),
+        (Err(error), None) => Err(error),
+    }
+}
+
+struct Walk<'a> {
+    plan: &'a Plan,
+    filters: &'a [Vec<u8>],
+    descriptors: &'a Descriptors<'a>,
+    keeper: &'a mut dyn Keeper,
+    cgroup: Option<Cgroup>,
+    born: Option<Born>,
+    due: Due,
+}
+
+/// What init waits for. It gets it as late as possible: what stands between in the list is done before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    Plan,
+    Word,
+}
+
+/// A process with which we talk. The dialogue comes first: closing it is what makes a waiting child leave our memory.
+struct Born {
+    dialogue: Dialogue,
+    memory: Option<Newborn>,
+    process: Process,
+}
+
+impl Walk<'_> {
+    fn through(&mut self) -> Result<Reached> {
+        for (number, entry) in self.plan.numbered() {
+            match &entry.deed {
+                Deed::Host(action) => {
+                    self.perform(action).map_err(|error| report::at_step(number, entry, error))?;
+                }
+                Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
+                Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
+                Deed::Init(_) => self.give_due()?,
+            }
+        }
+        self.hear_end()?;
+        Ok(Reached::Executed)
+    }
+
+    fn perform(&mut self, action: &Action) -> Result<()> {
+        match action {
+            Action::CreateCgroup(paths) => self.cgroup = Some(self.keeper.keep_cgroup(paths)?),
+            Action::SetLimit(knob) => self.cgroup()?.apply(knob)?,
+            Action::RestrictDevices(rules) => self.cgroup()?.restrict(rules)?,
+            Action::Clone { new, join, into_cgroup } => self.give_birth(new, join, *into_cgroup)?,
+            Action::WriteIdMaps { uids, gids } => {
+                id_maps::write(self.process()?.pid, uids, gids)?;
+                self.born()?.dialogue.go().doing(lost)?;
+            }
+            Action::EnterCgroup { born_inside } => self.cgroup()?.enter(self.process()?.pid, *born_inside)?,
+            Action::LendNamespace { kind, path } => self.lend(loans::open_namespace(*kind, path)?)?,
+            Action::LendMount(loan) => {
+                let own = || loans::open_namespace(Namespace::User, &user_namespace_of(self.process()?));
+                self.lend(loans::open(loan, own)?)?;
+            }
+            Action::LendStartSocket => {
+                let socket = self.keeper.start_socket()?;
+                self.lend(socket)?;
+            }
+            Action::SetRlimit { resource, soft, hard, .. } => {
+                crate::sys::process::set_limit(self.process()?.pid, *resource, *soft, *hard)
+                    .doing(|| "prlimit".into())?;
+            }
+            Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
+            Action::RunHooks(hooks) => on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?,
+            Action::Record => on_process(&self.born, |process| self.keeper.record(process))?,
+            Action::WritePidFile(path) => {
+                on_process(&self.born, |process| self.keeper.write_pid_file(path, process))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn give_birth(
+        &mut self,
+        new: &[Namespace],
+        join: &[(Namespace, PathBuf)],
+        into_cgroup: bool,
+    ) -> Result<()> {
+        let doing = || "cannot prepare the init program".to_string();
+        let join: Vec<OwnedFd> =
+            join.iter().map(|(kind, path)| loans::open_namespace(*kind, path)).collect::<Result<_>>()?;
+        let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
+        let theirs = self.descriptors.out_of_the_way(theirs.as_fd()).doing(doing)?;
+        let (descriptors, _copies) = self.descriptors.moves().doing(doing)?;
+        let memory = clone::birth(Request {
+            namespaces: new.iter().map(|kind| clone_flag(*kind)).sum(),
+            join: &join,
+            cgroup: self.cgroup.as_ref().filter(|_| into_cgroup).and_then(Cgroup::birthplace),
+            image: image::image()?,
+            parent_end: dialogue.as_fd(),
+            dialogue: theirs.as_fd(),
+            descriptors,
+            user_namespace: UserNamespace::of(self.plan),
+        })
+        .doing(|| "clone3".into())?;
+        let process = Process { pid: memory.pid, pidfd: memory.pidfd.try_clone().doing(doing)? };
+        self.born = Some(Born { dialogue, memory: Some(memory), process });
+        self.due = Due::Plan;
+        Ok(())
+    }
+
+    /// Init goes on, if it waits.
+    fn give_due(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.due, Due::Nothing) {
+            Due::Nothing => Ok(()),
+            Due::Word => self.born()?.dialogue.go().doing(lost),
+            Due::Plan => {
+                let plan = self.message()?;
+                self.born()?.dialogue.lend(plan.as_fd()).doing(lost)
+            }
+        }
+    }
+
+    /// Init's part of the list, as a file that nobody can change.
+    fn message(&self) -> Result<OwnedFd> {
+        let mut message = Vec::with_capacity(8192);
+        let filters: Vec<Blob<'_>> = self.filters.iter().map(|filter| Blob(filter)).collect();
+        put_message(&filters, self.plan.steps().into_iter(), &mut message);
+        image::sealed_file(c"runtime-plan", MemfdFlags::NOEXEC_SEAL, &message)
+    }
+
+    fn lend(&mut self, loan: OwnedFd) -> Result<()> {
+        self.give_due()?;
+        self.born()?.dialogue.lend(loan.as_fd()).doing(lost)
+    }
+
+    fn meet_at(&mut self, number: u32) -> Result<()> {
+        self.give_due()?;
+        match self.born()?.dialogue.hear().doing(lost)? {
+            Heard::AtBarrier(step) if step == number => self.due = Due::Word,
+            heard => return Err(report::unexpected(self.plan, heard)),
+        }
+        // It executes init, so it has left our memory.
+        self.born.as_mut().map(|born| born.memory.take());
+        Ok(())
+    }
+
+    /// After the last step there is nothing to hear: the dialogue closes when the program is executed.
+    fn hear_end(&mut self) -> Result<()> {
+        self.give_due()?;
+        match self.born()?.dialogue.hear().doing(lost)? {
+            Heard::End => Ok(()),
+            heard => Err(report::unexpected(self.plan, heard)),
+        }
+    }
+
+    fn cgroup(&self) -> Result<&Cgroup> {
+        self.cgroup.as_ref().ok_or_else(|| Error::Died("the plan uses a cgroup before it makes one".into()))
+    }
+
+    fn born(&self) -> Result<&Born> {
+        self.born.as_ref().ok_or_else(no_process)
+    }
+
+    fn process(&self) -> Result<&Process> {
+        self.born().map(|born| &born.process)
+    }
+}
+
+impl Born {
+    /// Ends the process after an error, and says what the error was: when the dialogue broke off, init may have said
+    /// why before.
+    fn end(self, plan: &Plan, error: Error) -> Error {
+        let error = match error {
+            Error::System { errno: Errno::PIPE | Errno::CONNRESET, .. } => {
+                report::unexpected(plan, self.dialogue.hear().unwrap_or(Heard::End))
+            }
+            error => error,
+        };
+        drop(self.dialogue);
+        self.process.end();
+        error
+    }
+}
+
+impl Process {
+    /// Kills the process and waits until it is gone.
+    pub(crate) fn end(&self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+        let exited = rustix::process::WaitIdOptions::EXITED;
+        // An engine's own reaper may have been faster.
+        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), exited);
+    }
+}
+
+fn on_process(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<()>) -> Result<()> {
+    act(&born.as_ref().ok_or_else(no_process)?.process)
+}
+
+fn no_process() -> Error {
+    Error::Died("the plan makes no process".into())
+}
+
+fn lost() -> String {
+    "the init program does not answer".into()
+}
+
+fn user_namespace_of(process: &Process) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/ns/user", process.pid))
+}
+
+impl UserNamespace {
+    fn of(plan: &Plan) -> Self {
+        plan.entries
+            .iter()
+            .find_map(|entry| match &entry.deed {
+                Deed::Host(Action::WriteIdMaps { .. }) => Some(UserNamespace::New),
+                Deed::Host(Action::Clone { join, .. }) if join.iter().any(|(kind, _)| *kind == Namespace::User) => {
+                    Some(UserNamespace::Joined)
+                }
+                _ => None,
+            })
+            .unwrap_or(UserNamespace::Same)
+    }
+}
+
+fn clone_flag(kind: Namespace) -> u64 {
+    (match kind {
+        Namespace::User => libc::CLONE_NEWUSER,
+        Namespace::Mount => libc::CLONE_NEWNS,
+        Namespace::Pid => libc::CLONE_NEWPID,
+        Namespace::Network => libc::CLONE_NEWNET,
+        Namespace::Ipc => libc::CLONE_NEWIPC,
+        Namespace::Uts => libc::CLONE_NEWUTS,
+        Namespace::Cgroup => libc::CLONE_NEWCGROUP,
+        Namespace::Time => libc::CLONE_NEWTIME,
+    }) as u64
+}

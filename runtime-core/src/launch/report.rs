@@ -1,0 +1,79 @@
+//! Failures as sentences. Init reports numbers; the plan knows what they mean.
+
+use rustix::io::Errno;
+
+use super::dialogue::Heard;
+use crate::error::{Error, StepError};
+use crate::plan::{Deed, Entry, Owned, Plan};
+use crate::step::{Call, Step};
+use crate::wire::Failure;
+
+/// The error of a host action, with its place in the plan.
+pub(super) fn at_step(number: u32, entry: &Entry, error: Error) -> Error {
+    match error {
+        // A broken dialogue is init's failure, which is told elsewhere.
+        Error::System { errno: Errno::PIPE | Errno::CONNRESET, .. } => error,
+        Error::System { doing, errno } => Error::Step(Box::new(StepError {
+            number,
+            what: entry.deed.to_string(),
+            origin: entry.origin.clone(),
+            call: doing,
+            errno,
+        })),
+        other => other,
+    }
+}
+
+/// What it means that init said this where something else was expected.
+pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
+    match heard {
+        Heard::Failed(failure) => failed(plan, failure),
+        Heard::End => Error::Died("the container's first process died while the container was being made".into()),
+        Heard::AtBarrier(step) => Error::Died(format!("the init program stands at step {step}, where it should not")),
+    }
+}
+
+fn failed(plan: &Plan, failure: Failure) -> Error {
+    let errno = Errno::from_raw_os_error(failure.errno);
+    let call = Call::from_code(failure.call).map_or("an unknown call", Call::word);
+    let Some(entry) = plan.entry(failure.step) else {
+        let doing = format!("cannot start the init program: {call}");
+        return Error::System { doing, errno };
+    };
+    if let Deed::Init(Step::FindProgram { candidates } | Step::Execute { candidates, .. }) = &entry.deed {
+        return no_program(plan, candidates, errno);
+    }
+    let (what, origin) = match &entry.deed {
+        Deed::Init(step) => match item_of(step, failure.item) {
+            Some(what) => (what, entry.origin.child(failure.item)),
+            None => (entry.deed.to_string(), entry.origin.clone()),
+        },
+        Deed::Host(_) => (entry.deed.to_string(), entry.origin.clone()),
+    };
+    Error::Step(Box::new(StepError { number: failure.step, what, origin, call: call.into(), errno }))
+}
+
+/// The one path of a step about many.
+fn item_of(step: &Step<Owned>, item: u32) -> Option<String> {
+    let (verb, paths) = match step {
+        Step::MaskPaths { paths } => ("mask", paths),
+        Step::ProtectPaths { paths } => ("make read-only", paths),
+        _ => return None,
+    };
+    Some(format!("{verb} {}", paths.get(item as usize)?.to_string_lossy()))
+}
+
+/// Engines choose exit codes by these words.
+fn no_program(plan: &Plan, candidates: &[std::ffi::CString], errno: Errno) -> Error {
+    let name = plan
+        .entries
+        .iter()
+        .find_map(|entry| match &entry.deed {
+            Deed::Init(Step::Execute { arguments, .. }) => arguments.first(),
+            _ => None,
+        })
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let searched = candidates.len() != 1 || candidates.first().is_some_and(|path| path.to_string_lossy() != name);
+    Error::Program { name, searched, errno }
+}

@@ -1,0 +1,47 @@
+//! The creation of a container, as a table of contents.
+
+use super::draft::Draft;
+use super::{Plan, Request, hooks, identity, limits, mounts, namespaces, program, rootfs};
+use crate::error::ConfigError;
+use crate::host::Host;
+use crate::spec::Spec;
+
+/// Plans a container.
+///
+/// # Errors
+/// The configuration asks for something impossible on this host, or for something that is not supported yet.
+pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, ConfigError> {
+    let mut draft = Draft::default();
+    let plan = &mut draft;
+    let seccomp = identity::seccomp_profile(spec)?;
+
+    // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted and limited.
+    let cgroup = limits::make_cgroup(plan, spec, host, request)?;
+    namespaces::start_process(plan, spec, host)?;
+
+    // Inside, in the host's tree still. The cgroup namespace's root is the cgroup that init stands in by now.
+    namespaces::enter(plan, spec, host, request)?;
+    rootfs::mount(plan, spec, request)?;
+    mounts::make(plan, spec, host, &cgroup)?;
+    rootfs::make_devices(plan, spec)?;
+    // Hooks see the mounts, and the host's tree beside them: some add mounts of their own.
+    hooks::before_pivot(plan, spec);
+    // Parameters are written while /proc/sys may be written.
+    rootfs::write_sysctls(plan, spec, host)?;
+    rootfs::hide(plan, spec)?;
+    rootfs::make_readonly(plan, spec)?;
+    rootfs::pivot(plan, spec, request)?;
+    namespaces::name(plan, spec)?;
+
+    // Inside, alone. From here on each step takes something away.
+    identity::shed(plan, spec, host, seccomp.is_some())?;
+    program::find(plan, spec)?;
+
+    // Whatever fails up to here leaves nothing behind; the container exists from its record on.
+    program::hand_over(plan, spec, request)?;
+    // The filter comes last, so that it need allow nothing but what the program itself does.
+    identity::confine(plan, spec, host, seccomp.as_ref())?;
+    program::execute(plan, spec)?;
+    hooks::after_start(plan, spec);
+    Ok(Plan { entries: draft.entries, filters: seccomp.into_iter().collect() })
+}

@@ -1,0 +1,132 @@
+//! Who the program is and what it may do: capabilities, user, privileges, system call filter.
+
+use oci_spec::runtime::LinuxPersonalityDomain;
+
+use super::capabilities::{SYS_ADMIN, bits};
+use super::draft::{Draft, text};
+use super::namespaces::Wish;
+use super::{Owned, Pointer};
+use crate::error::ConfigError;
+use crate::host::Host;
+use crate::seccomp::Profile;
+use crate::spec::Spec;
+use crate::step::{Namespace, Step};
+
+/// The umask where the configuration names none.
+const DEFAULT_UMASK: u32 = 0o022;
+
+/// The four sets of the program; the bounding set is handled apart.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sets {
+    bounding: u64,
+    effective: u64,
+    permitted: u64,
+    inheritable: u64,
+    ambient: u64,
+}
+
+impl Sets {
+    /// A set that is not given is empty: nothing is kept by mistake.
+    fn of(spec: &Spec) -> Self {
+        let capabilities = spec.oci().process().as_ref().and_then(|process| process.capabilities().as_ref());
+        let Some(capabilities) = capabilities else { return Sets::default() };
+        Sets {
+            bounding: bits(capabilities.bounding().iter().flatten()),
+            effective: bits(capabilities.effective().iter().flatten()),
+            permitted: bits(capabilities.permitted().iter().flatten()),
+            inheritable: bits(capabilities.inheritable().iter().flatten()),
+            ambient: bits(capabilities.ambient().iter().flatten()),
+        }
+    }
+
+    /// What the kernel can grant here: a capability that the caller lacks is not an error (config.md), and each set
+    /// is bounded by the one that it draws on.
+    fn possible(self, host: &Host) -> Self {
+        let permitted = self.permitted & host.bounding;
+        let inheritable = self.inheritable & host.bounding;
+        Sets {
+            bounding: self.bounding,
+            permitted,
+            inheritable,
+            effective: self.effective & permitted,
+            ambient: self.ambient & permitted & inheritable,
+        }
+    }
+
+    fn step(self) -> Step<Owned> {
+        let Sets { effective, permitted, inheritable, ambient, .. } = self;
+        Step::SetCapabilities { effective, permitted, inheritable, ambient }
+    }
+}
+
+fn forbids_new_privileges(spec: &Spec) -> bool {
+    spec.oci().process().as_ref().and_then(|process| process.no_new_privileges()).unwrap_or(false)
+}
+
+/// The system call filter, if there is one.
+pub(super) fn seccomp_profile(spec: &Spec) -> Result<Option<Profile>, ConfigError> {
+    let seccomp = spec.oci().linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    seccomp.map(|seccomp| Profile::plan(seccomp, true)).transpose()
+}
+
+/// Gives up privileges, user and execution domain.
+pub(super) fn shed(plan: &mut Draft, spec: &Spec, host: &Host, filtered: bool) -> Result<(), ConfigError> {
+    if let Some(personality) = spec.oci().linux().as_ref().and_then(|linux| linux.personality().as_ref()) {
+        let domain = match personality.domain() {
+            LinuxPersonalityDomain::PerLinux => 0,
+            LinuxPersonalityDomain::PerLinux32 => 8,
+        };
+        plan.init("/linux/personality", Step::SetPersonality { domain });
+    }
+    if forbids_new_privileges(spec) {
+        plan.init("/process/noNewPrivileges", Step::ForbidNewPrivileges);
+    }
+    let sets = Sets::of(spec).possible(host);
+    let capabilities = host.bounding & !sets.bounding;
+    if capabilities != 0 {
+        plan.init("/process/capabilities/bounding", Step::DropBounding { capabilities });
+    }
+    become_user(plan, spec)?;
+    let mut sets = sets;
+    if filtered && !forbids_new_privileges(spec) {
+        // The filter is loaded later, and that takes this capability unless new privileges are forbidden.
+        sets.permitted |= SYS_ADMIN & host.bounding;
+        sets.effective |= SYS_ADMIN & host.bounding;
+    }
+    plan.init("/process/capabilities", sets.step());
+    Ok(())
+}
+
+fn become_user(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+    let Some(process) = spec.oci().process() else { return Ok(()) };
+    let user = process.user();
+    let directory = process.cwd().to_string_lossy();
+    plan.init(
+        "/process/user",
+        Step::BecomeUser {
+            uid: user.uid(),
+            gid: user.gid(),
+            set_groups: may_set_groups(spec),
+            groups: user.additional_gids().clone().unwrap_or_default(),
+            umask: user.umask().unwrap_or(DEFAULT_UMASK),
+            directory: text(&Pointer::of("/process/cwd"), directory.as_bytes())?,
+        },
+    );
+    Ok(())
+}
+
+/// A user namespace without a map of groups denies `setgroups`.
+fn may_set_groups(spec: &Spec) -> bool {
+    let gids = spec.oci().linux().as_ref().and_then(|linux| linux.gid_mappings().as_ref());
+    Wish::of(spec, Namespace::User) != Wish::New || gids.is_some_and(|gids| !gids.is_empty())
+}
+
+/// The last confinement before the program.
+pub(super) fn confine(plan: &mut Draft, spec: &Spec, host: &Host, profile: Option<&Profile>) -> Result<(), ConfigError> {
+    let Some(profile) = profile else { return Ok(()) };
+    plan.init("/linux/seccomp", Step::InstallSeccomp { flags: profile.flags(), filter: 0 });
+    if !forbids_new_privileges(spec) {
+        plan.init("/process/capabilities", Sets::of(spec).possible(host).step());
+    }
+    Ok(())
+}

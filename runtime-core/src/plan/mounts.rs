@@ -1,0 +1,342 @@
+//! The mounts of the configuration, in its order.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Mount;
+
+use super::draft::{Draft, inside, text};
+use super::namespaces::{Wish, id_map};
+use super::options::Options;
+use super::rootfs::root_propagation;
+use super::{Action, Loan, LoanMapping, LoanSource, Owned, Pointer};
+use crate::cgroup::Paths;
+use crate::error::ConfigError;
+use crate::host::Host;
+use crate::spec::Spec;
+use crate::step::{Create, Link, Namespace, Parameter, Propagation, Resolve, Step, Target};
+
+/// Files of procfs that something like lxcfs replaces by its own. Nothing else may be mounted below /proc: a mount
+/// there could catch what is written to labels and parameters (CVE-2019-16884).
+const REPLACEABLE: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/net/dev",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// A mount of the configuration, understood.
+struct Asked<'a> {
+    origin: Pointer,
+    mount: &'a Mount,
+    options: Options,
+    destination: String,
+}
+
+impl<'a> Asked<'a> {
+    fn all(spec: &'a Spec) -> impl Iterator<Item = Result<Asked<'a>, ConfigError>> {
+        spec.oci().mounts().iter().flatten().enumerate().map(|(index, mount)| {
+            let origin = Pointer::of("/mounts").child(index);
+            let options = Options::of(mount, &origin)?;
+            Ok(Asked { origin, mount, options, destination: inside(mount.destination()) })
+        })
+    }
+
+    fn fstype(&self) -> &str {
+        self.mount.typ().as_deref().unwrap_or("")
+    }
+
+    fn is_bind(&self) -> bool {
+        self.options.bind.is_some()
+    }
+
+    fn is_proc(&self) -> bool {
+        !self.is_bind() && self.fstype() == "proc"
+    }
+
+    fn wants_readonly(&self) -> bool {
+        self.options.flat.set & libc::MOUNT_ATTR_RDONLY != 0
+    }
+
+    /// Whether it becomes read-only only at the end: devices, copies and mount points are made in it before.
+    fn is_readonly_late(&self) -> bool {
+        let filled = self.fstype() == "tmpfs" || self.fstype() == "cgroup" || self.destination == "/dev";
+        self.wants_readonly() && filled && !self.is_bind() && !self.options.remount
+    }
+
+    fn target(&self, path: &str, create: Create) -> Result<Target<Owned>, ConfigError> {
+        // What is looked for at /proc and /sys must not be somewhere else (CVE-2019-19921).
+        let fixed = !self.is_bind() && matches!(self.fstype(), "proc" | "sysfs");
+        Ok(Target {
+            path: text(&self.origin.child("destination"), path)?,
+            resolve: if fixed { Resolve::NoSymlinks } else { Resolve::InRoot },
+            create,
+            on_proc: self.is_proc() || REPLACEABLE.contains(&path),
+        })
+    }
+}
+
+/// Whether /dev is a bind mount: then its content is not the runtime's business.
+pub(super) fn covers_dev(spec: &Spec) -> bool {
+    Asked::all(spec).flatten().any(|asked| asked.destination == "/dev" && asked.is_bind())
+}
+
+/// Mounts that become read-only at the end, with their places.
+pub(super) fn late_readonly(spec: &Spec) -> Result<Vec<(Pointer, String)>, ConfigError> {
+    Asked::all(spec)
+        .filter(|asked| asked.as_ref().map_or(true, Asked::is_readonly_late))
+        .map(|asked| asked.map(|asked| (asked.origin, asked.destination)))
+        .collect()
+}
+
+/// Makes all mounts.
+pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -> Result<(), ConfigError> {
+    for asked in Asked::all(spec) {
+        let asked = asked?;
+        refuse_odd(&asked)?;
+        if asked.options.remount {
+            remount(plan, &asked)?;
+        } else if asked.is_bind() {
+            bind(plan, spec, &asked)?;
+        } else if asked.fstype() == "cgroup" {
+            cgroups(plan, spec, host, cgroup, &asked)?;
+        } else {
+            let attributes = attributes(&asked);
+            plan.init(asked.origin.clone(), new_mount(&asked, asked.fstype(), &asked.destination, attributes, &[])?);
+        }
+    }
+    Ok(())
+}
+
+fn refuse_odd(asked: &Asked<'_>) -> Result<(), ConfigError> {
+    let at = |member: &str, problem: String| Err(ConfigError::new(asked.origin.child(member), problem));
+    let destination = asked.destination.as_str();
+    if destination == "/" {
+        return at("destination", "nothing can be mounted on the root itself; use root.path".into());
+    }
+    if asked.fstype().is_empty() && !asked.is_bind() && !asked.options.remount {
+        return at("type", "a mount without a type must be a bind mount (option bind or rbind)".into());
+    }
+    if destination == "/proc" && !asked.is_proc() && !asked.is_bind() && !asked.options.remount {
+        return at("type", format!("only a procfs can be mounted on /proc, not {:?}", asked.fstype()));
+    }
+    if Path::new(destination).starts_with("/proc/") && !(asked.is_bind() && REPLACEABLE.contains(&destination)) {
+        return at("destination", format!("{destination:?} cannot be mounted because it is inside /proc"));
+    }
+    if asked.options.copy_up && asked.fstype() != "tmpfs" {
+        return at("options", "tmpcopyup is only for tmpfs".into());
+    }
+    if asked.options.mapped.is_some() && !asked.is_bind() {
+        return at("options", "id-mapped mounts are only supported for bind-mounts".into());
+    }
+    Ok(())
+}
+
+/// Changes what an earlier mount put there. Parameters of a file system can't be changed after the fact.
+fn remount(plan: &mut Draft, asked: &Asked<'_>) -> Result<(), ConfigError> {
+    if let Some((place, word)) = asked.options.data.first() {
+        return Err(ConfigError::new(place.clone(), format!("remount can't change {word:?}, only mount attributes")));
+    }
+    let path = text(&asked.origin.child("destination"), &asked.destination)?;
+    for change in [asked.options.flat.change(false), asked.options.deep.change(true)].into_iter().flatten() {
+        let (set, clear, recursive) = (change.set, change.clear, change.recursive);
+        plan.init(asked.origin.clone(), Step::SetAttributes { path: path.clone(), set, clear, recursive });
+    }
+    Ok(())
+}
+
+fn bind(plan: &mut Draft, spec: &Spec, asked: &Asked<'_>) -> Result<(), ConfigError> {
+    let origin = asked.origin.child("source");
+    let source = asked.mount.source().as_ref().filter(|source| !source.as_os_str().is_empty());
+    let source = source.ok_or_else(|| ConfigError::new(origin.clone(), "a bind mount needs a source"))?;
+    let loan = Loan {
+        source: LoanSource::Path(source.clone()),
+        only_procfs: asked.destination == "/proc",
+        ..lent(spec, asked, source.clone())?
+    };
+    plan.host(origin, Action::LendMount(Box::new(loan)));
+    plan.init(asked.origin.clone(), Step::AttachMount { at: asked.target(&asked.destination, Create::LikeSource)? });
+    Ok(())
+}
+
+fn lent(spec: &Spec, asked: &Asked<'_>, path: PathBuf) -> Result<Loan, ConfigError> {
+    let options = &asked.options;
+    Ok(Loan {
+        source: LoanSource::Path(path),
+        recursive: options.bind == Some(true),
+        base: base_propagation(spec)?,
+        propagation: options.propagation.clone(),
+        attributes: [options.flat.change(false), options.deep.change(true)].into_iter().flatten().collect(),
+        mapping: mapping(asked),
+        only_procfs: false,
+    })
+}
+
+/// How a part of the host's tree stays connected to it: by default it hears of the host's mounts and the host doesn't
+/// hear of its own. A container whose root is shared keeps the connection both ways.
+fn base_propagation(spec: &Spec) -> Result<Propagation, ConfigError> {
+    Ok(match root_propagation(spec)? {
+        Some(Propagation::Shared | Propagation::RecursiveShared) => Propagation::RecursiveShared,
+        Some(Propagation::Private | Propagation::RecursivePrivate) => Propagation::RecursivePrivate,
+        Some(Propagation::Unbindable | Propagation::RecursiveUnbindable) => Propagation::RecursivePrivate,
+        _ => Propagation::RecursiveSlave,
+    })
+}
+
+fn mapping(asked: &Asked<'_>) -> Option<LoanMapping> {
+    let maps = |list: &Option<Vec<_>>| list.as_deref().map_or_else(Vec::new, id_map);
+    let (uids, gids) = (maps(asked.mount.uid_mappings()), maps(asked.mount.gid_mappings()));
+    let asked_for = asked.options.mapped.is_some() || !uids.is_empty() || !gids.is_empty();
+    asked_for.then(|| LoanMapping { uids, gids, recursive: asked.options.mapped == Some(true) })
+}
+
+/// Attributes of a new mount; those that come late are left out.
+fn attributes(asked: &Asked<'_>) -> u64 {
+    let set = asked.options.flat.set | asked.options.deep.set;
+    if asked.is_readonly_late() { set & !libc::MOUNT_ATTR_RDONLY } else { set }
+}
+
+fn new_mount(
+    asked: &Asked<'_>,
+    fstype: &str,
+    path: &str,
+    attributes: u64,
+    flags: &[&str],
+) -> Result<Step<Owned>, ConfigError> {
+    let source = asked.mount.source().as_ref().map(|source| source.to_string_lossy());
+    let source = source.filter(|source| !source.is_empty()).unwrap_or_else(|| fstype.to_string().into());
+    let data = || asked.options.data.iter().map(|(_, word)| word.as_str());
+    let has_mode = data().any(|word| word.starts_with("mode="));
+    // A device that is read-only itself can only be mounted as such.
+    let readonly = (attributes & libc::MOUNT_ATTR_RDONLY != 0).then_some("ro");
+    let words = flags.iter().copied().chain(asked.options.instance.iter().copied()).chain(readonly);
+    let parameters = if flags.is_empty() { words.chain(data()).collect::<Vec<_>>() } else { words.collect() };
+    Ok(Step::Mount {
+        fstype: text(&asked.origin.child("type"), fstype)?,
+        source: text(&asked.origin.child("source"), source.as_bytes())?,
+        parameters: parameters.into_iter().map(|word| parameter(asked, word)).collect::<Result<_, _>>()?,
+        inherit_mode: fstype == "tmpfs" && !has_mode,
+        copy_up: asked.options.copy_up,
+        attributes,
+        propagation: asked.options.propagation.clone(),
+        at: asked.target(path, Create::Directory)?,
+    })
+}
+
+fn parameter(asked: &Asked<'_>, word: &str) -> Result<Parameter<Owned>, ConfigError> {
+    let origin = asked.origin.child("options");
+    let (key, value) = word.split_once('=').unwrap_or((word, ""));
+    Ok(Parameter { key: text(&origin, key)?, has_value: word.contains('='), value: text(&origin, value)? })
+}
+
+/// The container's view of the cgroup tree: its own part of each hierarchy, as the host lays them out.
+fn cgroups(
+    plan: &mut Draft,
+    spec: &Spec,
+    host: &Host,
+    cgroup: &Paths,
+    asked: &Asked<'_>,
+) -> Result<(), ConfigError> {
+    let private = Wish::of(spec, Namespace::Cgroup) == Wish::New;
+    let attributes = asked.options.flat.set | asked.options.deep.set;
+    if !host.cgroups.has_v1() {
+        let Some(v2) = &host.cgroups.v2 else { return Ok(()) };
+        return hierarchy(plan, spec, asked, cgroup, private, Hierarchy {
+            mount: &v2.mount,
+            fstype: "cgroup2",
+            flags: &[],
+            place: &asked.destination,
+            attributes,
+        });
+    }
+    let writable = attributes & !libc::MOUNT_ATTR_RDONLY;
+    let mode = ["mode=755"];
+    plan.init(asked.origin.clone(), new_mount(asked, "tmpfs", &asked.destination, writable, &mode)?);
+    for v1 in &host.cgroups.v1 {
+        let place = format!("{}/{}", asked.destination, directory_name(&v1.mount));
+        let flags: Vec<&str> = match v1.name() {
+            Some(name) => vec!["none", name],
+            None => v1.controllers.iter().map(String::as_str).collect(),
+        };
+        let each = Hierarchy { mount: &v1.mount, fstype: "cgroup", flags: &flags, place: &place, attributes };
+        hierarchy(plan, spec, asked, cgroup, private, each)?;
+    }
+    if let Some(v2) = &host.cgroups.v2 {
+        let place = format!("{}/{}", asked.destination, directory_name(&v2.mount));
+        let each = Hierarchy { mount: &v2.mount, fstype: "cgroup2", flags: &[], place: &place, attributes };
+        hierarchy(plan, spec, asked, cgroup, private, each)?;
+    }
+    controller_links(plan, host, asked)
+}
+
+struct Hierarchy<'a> {
+    mount: &'a Path,
+    fstype: &'a str,
+    flags: &'a [&'a str],
+    place: &'a str,
+    attributes: u64,
+}
+
+/// In a cgroup namespace of its own the container mounts the hierarchy and sees its own part as the root; otherwise its
+/// own part is attached.
+fn hierarchy(
+    plan: &mut Draft,
+    spec: &Spec,
+    asked: &Asked<'_>,
+    cgroup: &Paths,
+    private: bool,
+    each: Hierarchy<'_>,
+) -> Result<(), ConfigError> {
+    if private {
+        // The file system's own read-only flag would be the whole hierarchy's.
+        let step = new_mount(asked, each.fstype, each.place, each.attributes, each.flags)?;
+        plan.init(asked.origin.clone(), without_instance_flags(step));
+        return Ok(());
+    }
+    let Some(own) = cgroup.at(each.mount) else { return Ok(()) };
+    let mut loan = lent(spec, asked, own.clone())?;
+    loan.source = LoanSource::Cgroup(own);
+    plan.host(asked.origin.clone(), Action::LendMount(Box::new(loan)));
+    plan.init(asked.origin.clone(), Step::AttachMount { at: asked.target(each.place, Create::Directory)? });
+    Ok(())
+}
+
+fn without_instance_flags(step: Step<Owned>) -> Step<Owned> {
+    match step {
+        Step::Mount { fstype, source, parameters, inherit_mode, copy_up, attributes, propagation, at } => {
+            let parameters = parameters.into_iter().filter(|each| each.key.as_c_str() != c"ro").collect();
+            Step::Mount { fstype, source, parameters, inherit_mode, copy_up, attributes, propagation, at }
+        }
+        other => other,
+    }
+}
+
+fn directory_name(mount: &Path) -> String {
+    mount.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Where several controllers share a hierarchy, each is found by its own name too.
+fn controller_links(plan: &mut Draft, host: &Host, asked: &Asked<'_>) -> Result<(), ConfigError> {
+    let links: Vec<Link<Owned>> = host
+        .cgroups
+        .v1
+        .iter()
+        .filter(|v1| v1.controllers.len() > 1)
+        .flat_map(|v1| v1.controllers.iter().map(|controller| (controller, directory_name(&v1.mount))))
+        .filter(|(controller, directory)| *controller != directory)
+        .map(|(controller, directory)| {
+            Ok(Link { name: text(&asked.origin, controller)?, to: text(&asked.origin, directory)? })
+        })
+        .collect::<Result<_, ConfigError>>()?;
+    if !links.is_empty() {
+        let directory = text(&asked.origin, &asked.destination)?;
+        plan.init(asked.origin.clone(), Step::MakeNodes { directory, nodes: Vec::new(), links });
+    }
+    Ok(())
+}

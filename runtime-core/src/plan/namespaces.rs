@@ -1,0 +1,167 @@
+//! Namespaces: which are made with the process, which are entered, in which order.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
+
+use super::draft::{Draft, text};
+use super::{Action, IdMap, Pointer, Request};
+use crate::error::ConfigError;
+use crate::host::Host;
+use crate::spec::Spec;
+use crate::step::{Namespace, Step};
+
+/// What the configuration says about one namespace.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Wish {
+    /// Stay in the host's.
+    Host,
+    /// A new one.
+    New,
+    /// That one.
+    Join(PathBuf),
+}
+
+impl Wish {
+    pub(super) fn of(spec: &Spec, kind: Namespace) -> Wish {
+        match spec.namespace(oci_type(kind)) {
+            None => Wish::Host,
+            Some(namespace) => match namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty()) {
+                None => Wish::New,
+                Some(path) => Wish::Join(path.clone()),
+            },
+        }
+    }
+}
+
+fn oci_type(kind: Namespace) -> LinuxNamespaceType {
+    match kind {
+        Namespace::User => LinuxNamespaceType::User,
+        Namespace::Mount => LinuxNamespaceType::Mount,
+        Namespace::Pid => LinuxNamespaceType::Pid,
+        Namespace::Network => LinuxNamespaceType::Network,
+        Namespace::Ipc => LinuxNamespaceType::Ipc,
+        Namespace::Uts => LinuxNamespaceType::Uts,
+        Namespace::Cgroup => LinuxNamespaceType::Cgroup,
+        Namespace::Time => LinuxNamespaceType::Time,
+    }
+}
+
+/// Namespaces that can be made together with the process. A cgroup namespace would take the caller's cgroup for its
+/// root, and a time namespace would not be entered before the next birth: init makes those two.
+const BORN_IN: [Namespace; 6] = [
+    Namespace::User,
+    Namespace::Mount,
+    Namespace::Pid,
+    Namespace::Network,
+    Namespace::Ipc,
+    Namespace::Uts,
+];
+
+/// Namespaces that a process must be born in: entering them later changes only its children, or what it owns.
+const JOINED_AT_BIRTH: [Namespace; 2] = [Namespace::User, Namespace::Pid];
+
+/// Namespaces that init enters by itself; the mount namespace last, because paths mean something else behind it.
+const JOINED_LATER: [Namespace; 6] = [
+    Namespace::Ipc,
+    Namespace::Uts,
+    Namespace::Network,
+    Namespace::Cgroup,
+    Namespace::Time,
+    Namespace::Mount,
+];
+
+pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigError> {
+    let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
+    let join = JOINED_AT_BIRTH
+        .into_iter()
+        .filter_map(|kind| match Wish::of(spec, kind) {
+            Wish::Join(path) => Some((kind, path)),
+            _ => None,
+        })
+        .collect();
+    let into_cgroup = host.clone_into_cgroup;
+    plan.host("/linux/namespaces", Action::Clone { new, join, into_cgroup });
+    if Wish::of(spec, Namespace::User) == Wish::New {
+        plan.host("/linux/uidMappings", id_maps(spec));
+    }
+    if !into_cgroup || host.cgroups.has_v1() {
+        plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
+    }
+    Ok(())
+}
+
+fn id_maps(spec: &Spec) -> Action {
+    let linux = spec.oci().linux().as_ref();
+    let maps = |list: Option<&Vec<LinuxIdMapping>>| id_map(list.map_or(&[], Vec::as_slice));
+    Action::WriteIdMaps {
+        uids: maps(linux.and_then(|linux| linux.uid_mappings().as_ref())),
+        gids: maps(linux.and_then(|linux| linux.gid_mappings().as_ref())),
+    }
+}
+
+/// A map of config.json as the plan's.
+pub(super) fn id_map(list: &[LinuxIdMapping]) -> Vec<IdMap> {
+    list.iter()
+        .map(|range| IdMap { inside: range.container_id(), outside: range.host_id(), size: range.size() })
+        .collect()
+}
+
+/// Everything about namespaces that init does.
+pub(super) fn enter(
+    plan: &mut Draft,
+    spec: &Spec,
+    host: &Host,
+    request: &Request,
+) -> Result<(), ConfigError> {
+    let (keep, ignored) = (request.inherited_descriptors, host.ignored_signals);
+    plan.init(Pointer::NONE, Step::Isolate { keep, ignored });
+    for kind in JOINED_LATER {
+        if let Wish::Join(path) = Wish::of(spec, kind) {
+            plan.host("/linux/namespaces", Action::LendNamespace { kind, path });
+            plan.init("/linux/namespaces", Step::JoinNamespace { kind });
+        }
+    }
+    if Wish::of(spec, Namespace::Cgroup) == Wish::New {
+        plan.init("/linux/namespaces", Step::NewCgroupNamespace);
+    }
+    if Wish::of(spec, Namespace::Time) == Wish::New {
+        plan.init("/linux/timeOffsets", Step::NewTimeNamespace { offsets: time_offsets(spec) });
+    }
+    // Not before the time namespace: a process that can't be traced owns no file of its own in /proc.
+    plan.init(Pointer::NONE, Step::Conceal);
+    if !request.no_new_keyring {
+        let name = text(&Pointer::NONE, format!("_ses.{}", request.id.as_str()))?;
+        plan.init(Pointer::NONE, Step::JoinSessionKeyring { name });
+    }
+    if Wish::of(spec, Namespace::Network) == Wish::New {
+        plan.init("/linux/namespaces", Step::BringLoopbackUp);
+    }
+    Ok(())
+}
+
+fn time_offsets(spec: &Spec) -> CString {
+    let offsets = spec.oci().linux().as_ref().and_then(|linux| linux.time_offsets().as_ref());
+    let line = |clock: &str| {
+        let offset = offsets.and_then(|offsets| offsets.get(clock));
+        let seconds = offset.and_then(|offset| offset.secs()).unwrap_or(0);
+        let nanoseconds = offset.and_then(|offset| offset.nanosecs()).unwrap_or(0);
+        format!("{clock} {seconds} {nanoseconds}\n")
+    };
+    // Two clock names and numbers hold no NUL.
+    CString::new(line("monotonic") + &line("boottime")).unwrap_or_default()
+}
+
+/// Host and domain name.
+pub(super) fn name(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+    if let Some(name) = spec.oci().hostname() {
+        let origin = Pointer::of("/hostname");
+        plan.init(origin.clone(), Step::SetHostname { name: text(&origin, name)? });
+    }
+    if let Some(name) = spec.oci().domainname() {
+        let origin = Pointer::of("/domainname");
+        plan.init(origin.clone(), Step::SetDomainname { name: text(&origin, name)? });
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The program: found, handed over, executed.
+
+use std::ffi::CString;
+
+use super::draft::{Draft, text};
+use super::{Action, Pointer, Request, hooks, limits};
+use crate::error::ConfigError;
+use crate::spec::Spec;
+use crate::step::{Home, Point, Step};
+
+/// Where programs are looked for when the environment names no PATH.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const ARGS: Pointer = Pointer::of("/process/args");
+
+/// Says now, while the caller of `create` still listens, if there is no program.
+pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+    plan.init(ARGS.child(0), Step::FindProgram { candidates: candidates(spec)? });
+    Ok(())
+}
+
+/// The container is complete: what only the parent may set, then its record, then it is its own master.
+pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
+    plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });
+    limits::limit_process(plan, spec);
+    if let Some(path) = &request.pid_file {
+        plan.host(Pointer::NONE, Action::WritePidFile(path.clone()));
+    }
+    plan.host(Pointer::NONE, Action::Record);
+    if request.wait_for_start {
+        plan.host(Pointer::NONE, Action::LendStartSocket);
+        plan.init(Pointer::NONE, Step::AwaitStart);
+        plan.init(Pointer::NONE, Step::Barrier { point: Point::Start });
+    }
+    hooks::before_start(plan, spec);
+    Ok(())
+}
+
+/// The end of init.
+pub(super) fn execute(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+    let Some(process) = spec.oci().process() else { return Ok(()) };
+    let environment = environment(spec);
+    let has_home = environment.iter().any(|variable| variable.starts_with("HOME="));
+    plan.init(
+        "/process/args",
+        Step::Execute {
+            candidates: candidates(spec)?,
+            arguments: texts(&ARGS, process.args().iter().flatten())?,
+            environment: texts(&Pointer::of("/process/env"), environment)?,
+            home: if has_home { Home::AsGiven } else { Home::FromPasswd },
+            uid: process.user().uid(),
+        },
+    );
+    Ok(())
+}
+
+fn texts<T: AsRef<[u8]>>(origin: &Pointer, list: impl IntoIterator<Item = T>) -> Result<Vec<CString>, ConfigError> {
+    list.into_iter().enumerate().map(|(index, each)| text(&origin.child(index), each)).collect()
+}
+
+/// The environment, each name once: the last one given wins, in the place of the first.
+fn environment(spec: &Spec) -> Vec<&str> {
+    let given = spec.oci().process().as_ref().and_then(|process| process.env().as_ref());
+    let mut kept: Vec<&str> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for variable in given.into_iter().flatten() {
+        let name = variable.split('=').next().unwrap_or_default();
+        match places.get(name) {
+            None => {
+                places.insert(name, kept.len());
+                kept.push(variable);
+            }
+            Some(place) => {
+                if let Some(earlier) = kept.get_mut(*place) {
+                    *earlier = variable;
+                }
+            }
+        }
+    }
+    kept
+}
+
+/// The paths at which the program may be: its own, or one per directory of the container's PATH.
+fn candidates(spec: &Spec) -> Result<Vec<CString>, ConfigError> {
+    let args = spec.oci().process().as_ref().and_then(|process| process.args().as_ref());
+    let name = args.and_then(|args| args.first()).map_or("", String::as_str);
+    let origin = ARGS.child(0);
+    if name.contains('/') {
+        return Ok(vec![text(&origin, name)?]);
+    }
+    let environment = environment(spec);
+    let path = environment.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    path.split(':')
+        .map(|directory| if directory.is_empty() { "." } else { directory })
+        .map(|directory| text(&origin, format!("{directory}/{name}")))
+        .collect()
+}

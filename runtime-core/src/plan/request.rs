@@ -1,0 +1,24 @@
+//! What a plan needs besides config.json and the host: who asks, and how.
+
+use std::path::PathBuf;
+
+use crate::spec::ContainerId;
+
+/// The circumstances of a container's creation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The container's name.
+    pub id: ContainerId,
+    /// The root file system on the host, absolute.
+    pub rootfs: PathBuf,
+    /// Whether init waits for `start` after the container was made; otherwise it executes the program at once.
+    pub wait_for_start: bool,
+    /// Move the root file system over `/` instead of pivoting to it.
+    pub no_pivot: bool,
+    /// Stay in the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// How many descriptors the program inherits, counted from 0: the standard streams and the preserved ones.
+    pub inherited_descriptors: u32,
+    /// Where the process id is written.
+    pub pid_file: Option<PathBuf>,
+}

@@ -1,0 +1,66 @@
+//! Process attributes that rustix lacks or that need care in a threaded caller.
+
+use rustix::io::Errno;
+
+/// While it lives, this thread takes no signal; then its mask is as before.
+pub(crate) struct SignalsBlocked {
+    before: libc::sigset_t,
+}
+
+impl SignalsBlocked {
+    pub(crate) fn now() -> Self {
+        let mut before = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: the set is ours to fill.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        // SAFETY: both sets live through the call; blocking the whole set can't fail.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr()) };
+        // SAFETY: a zeroed set is a valid one, and the call filled it.
+        SignalsBlocked { before: unsafe { before.assume_init() } }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set came from the kernel.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
+    }
+}
+
+/// Sets a resource limit, by number, of another process. `u64::MAX` means no limit.
+pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the structure lives through the call; the kernel checks the numbers.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null::<libc::rlimit64>())
+    };
+    if answer == 0 {
+        return Ok(());
+    }
+    Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+}
+
+/// Keeps this process as dumpable as it is now: a child that shares our memory takes that away when it changes user.
+pub(crate) struct KeepDumpable {
+    was_dumpable: bool,
+}
+
+impl KeepDumpable {
+    pub(crate) fn of_this_process() -> Self {
+        KeepDumpable { was_dumpable: is_dumpable() }
+    }
+}
+
+impl Drop for KeepDumpable {
+    fn drop(&mut self) {
+        if self.was_dumpable && !is_dumpable() {
+            // SAFETY: the call takes numbers only.
+            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
+        }
+    }
+}
+
+fn is_dumpable() -> bool {
+    // SAFETY: the call takes numbers only.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
+}
