@@ -46,6 +46,44 @@ const EMPTY_IS_NONE: [(&str, &[&str]); 7] = [
     ("/mounts/*", &["type", "source"]),
 ];
 
+/// Where an object is expected, `*` standing for every element or member. The types would take a list for one, its
+/// elements being the members in the order of their declaration in oci-spec.
+const OBJECTS: [&str; 33] = [
+    "/root",
+    "/process",
+    "/process/consoleSize",
+    "/process/user",
+    "/process/capabilities",
+    "/process/execCPUAffinity",
+    "/process/rlimits/*",
+    "/mounts/*",
+    "/mounts/*/uidMappings/*",
+    "/mounts/*/gidMappings/*",
+    "/hooks",
+    "/hooks/*/*",
+    "/linux",
+    "/linux/namespaces/*",
+    "/linux/uidMappings/*",
+    "/linux/gidMappings/*",
+    "/linux/timeOffsets/*",
+    "/linux/devices/*",
+    "/linux/personality",
+    "/linux/seccomp",
+    "/linux/seccomp/syscalls/*",
+    "/linux/seccomp/syscalls/*/args/*",
+    "/linux/resources",
+    "/linux/resources/devices/*",
+    "/linux/resources/memory",
+    "/linux/resources/cpu",
+    "/linux/resources/pids",
+    "/linux/resources/blockIO",
+    "/linux/resources/blockIO/*/*",
+    "/linux/resources/hugepageLimits/*",
+    "/linux/resources/network",
+    "/linux/resources/network/priorities/*",
+    "/linux/resources/rdma/*",
+];
+
 /// Parses a document; the second value is what is odd about it.
 pub(super) fn read(raw: &[u8]) -> Result<(oci::Spec, Vec<ConfigError>), ConfigError> {
     if raw.len() > MAX_SIZE {
@@ -68,6 +106,7 @@ fn prepare(raw: &[u8]) -> Result<(Value, Vec<ConfigError>), ConfigError> {
     drop_empty(&mut document);
     add_user(&mut document);
     refuse_unsupported(&document)?;
+    refuse_lists_for_objects(&document)?;
     require_device_numbers(&document)?;
     let warnings = drop_unknown_capabilities(&mut document);
     Ok((document, warnings))
@@ -163,6 +202,39 @@ fn is_nothing(value: &Value) -> bool {
         Value::Array(list) => list.is_empty(),
         Value::Object(members) => members.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn refuse_lists_for_objects(document: &Value) -> Result<(), ConfigError> {
+    match OBJECTS.iter().find_map(|pattern| list_at(document, pattern)) {
+        Some(path) => {
+            let pointer = path.iter().rev().fold(Pointer::NONE, |pointer, step| pointer.child(step));
+            Err(ConfigError::new(pointer, "an object is expected here, not a list"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The way to the first list where the pattern leads, last step first.
+fn list_at(value: &Value, pattern: &str) -> Option<Vec<String>> {
+    let Some(pattern) = pattern.strip_prefix('/') else {
+        return value.is_array().then(Vec::new);
+    };
+    let (step, rest) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
+    let below = |step: &dyn ToString, value| {
+        let mut path = list_at(value, rest)?;
+        path.push(step.to_string());
+        Some(path)
+    };
+    match value {
+        Value::Array(list) if step == "*" => {
+            list.iter().enumerate().find_map(|(index, element)| below(&index, element))
+        }
+        Value::Object(members) if step == "*" => {
+            members.iter().find_map(|(key, member)| below(&name(key), member))
+        }
+        Value::Object(members) => below(&step, members.get(step)?),
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod rules;
 pub mod sysctl;
 mod template;
 
+use std::fmt;
 use std::ops::Deref;
 
 use oci_spec::runtime as oci;
@@ -26,7 +27,7 @@ pub const MAX_SIZE: usize = 16 << 20;
 ///
 /// It reads like [`oci_spec::runtime::Spec`], with two promises more: an empty string for a path, label, type or name
 /// is `None`, and `process.user` is there.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Spec {
     oci: oci::Spec,
     raw: Vec<u8>,
@@ -64,6 +65,16 @@ impl Spec {
     /// The entry of `linux.namespaces` of that type.
     pub fn namespace(&self, kind: oci::LinuxNamespaceType) -> Option<&oci::LinuxNamespace> {
         rules::namespace(&self.oci, kind)
+    }
+}
+
+// Without the raw bytes, which would say the same once more, as numbers.
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spec")
+            .field("oci", &self.oci)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
     }
 }
 

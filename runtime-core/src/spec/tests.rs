@@ -177,6 +177,16 @@ fn wrong_types_are_named_with_their_pointer() {
 }
 
 #[test]
+fn a_list_is_no_object() {
+    refused("/root", json!(["rootfs", true]), "/root", "an object is expected here, not a list");
+    refused("/process/rlimits/0", json!(["RLIMIT_CORE", 1, 1]), "/process/rlimits/0", "an object");
+    refused("/mounts/1/uidMappings", json!([[0, 0, 1]]), "/mounts/1/uidMappings/0", "an object");
+    refused("/linux/timeOffsets/boottime", json!([1, 2]), "/linux/timeOffsets/boottime", "an object");
+    let resources = json!({ "devices": [[true]] });
+    refused("/linux/resources", resources, "/linux/resources/devices/0", "an object");
+}
+
+#[test]
 fn long_and_odd_texts_stay_one_short_line() {
     let error = with(&[("/root/readonly", json!("x".repeat(1 << 20)))]).unwrap_err().to_string();
     assert!(error.len() < 400, "{error}");
