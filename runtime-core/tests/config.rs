@@ -29,7 +29,9 @@ fn damaged_documents_are_refused_in_one_sentence_or_accepted() {
 /// Whether the mutant is accepted; a refusal has to be a good one.
 fn survives(mutant: &Mutant) -> bool {
     let text = mutant.text.clone();
-    let result = catch_unwind(|| Spec::parse(text)).unwrap_or_else(|_| panic!("{}: panic", mutant.name));
+    let result = catch_unwind(|| Spec::parse(text));
+    assert!(result.is_ok(), "{}: panic", mutant.name);
+    let Ok(result) = result else { return false };
     match result {
         Ok(spec) => {
             assert_eq!(spec.raw(), mutant.text);
