@@ -45,8 +45,10 @@ pub enum Error {
     /// The container died while it was being made.
     #[error("{0}")]
     Died(String),
-    /// A container id with characters that can't be part of one.
-    #[error("invalid container ID format: {0:?} (letters, digits and _ + . - are allowed, but not . or .. alone)")]
+    /// A container id that is too long or has characters that can't be part of one.
+    #[error(
+        "invalid container ID format: {0:?} (letters, digits and _ + . - are allowed, 255 of them at most, but not . or .. alone)"
+    )]
     InvalidId(String),
     /// There is no such container.
     #[error("container {0:?} does not exist")]

@@ -7,6 +7,7 @@
 //! The library neither prints, nor exits, nor reads the environment. `unsafe` lives in `sys` and `launch::clone`.
 #![deny(unsafe_code)]
 
+pub mod bundle;
 pub mod cgroup;
 pub mod container;
 pub mod error;
@@ -22,7 +23,8 @@ pub mod step;
 mod sys;
 pub mod wire;
 
+pub use bundle::Bundle;
 pub use error::{Error, Result};
 pub use host::Host;
 pub use plan::Plan;
-pub use spec::Spec;
+pub use spec::{ContainerId, Spec};
