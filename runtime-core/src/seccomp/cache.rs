@@ -105,7 +105,7 @@ fn size_if_ours(stat: &Stat) -> Option<usize> {
 }
 
 fn is_program(bytes: &[u8]) -> bool {
-    bytes.len() % INSTRUCTION == 0 && (1..=MAX_INSTRUCTIONS).contains(&(bytes.len() / INSTRUCTION))
+    bytes.len().is_multiple_of(INSTRUCTION) && (1..=MAX_INSTRUCTIONS).contains(&(bytes.len() / INSTRUCTION))
 }
 
 fn store(key: &[u8], program: &[u8], directory: &Path, name: &str) -> std::io::Result<()> {
@@ -148,7 +148,9 @@ fn evict(directory: &File) -> std::io::Result<()> {
     for entry in rustix::fs::Dir::read_from(directory)? {
         let name = entry?.file_name().to_owned();
         let stat = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW);
-        if let Some(stat) = stat.ok().filter(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory) {
+        if let Some(stat) =
+            stat.ok().filter(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory)
+        {
             files.push(((stat.st_mtime, stat.st_mtime_nsec), name));
         }
     }

@@ -181,7 +181,8 @@ impl Decision {
 
 /// The ranges without those that decide the same as the one before.
 fn distinct(ranges: &Ranges) -> Vec<(u32, &Decision)> {
-    let mut distinct: Vec<(u32, &Decision)> = ranges.iter().map(|(first, decision)| (*first, decision)).collect();
+    let mut distinct: Vec<(u32, &Decision)> =
+        ranges.iter().map(|(first, decision)| (*first, decision)).collect();
     distinct.dedup_by(|(_, decision), (_, before)| decision == before);
     distinct
 }

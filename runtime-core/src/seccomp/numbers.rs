@@ -78,7 +78,8 @@ impl Table {
         self.direct.get_or_insert_with(|| {
             let names = (begin..begin + TABLE_LENGTH).filter_map(|number| {
                 let name = ScmpSyscall::from(number).get_name_by_arch(arch).ok()?;
-                let is_shared = ScmpSyscall::from_name_by_arch(&name, arch).is_ok_and(|call| i32::from(call) < 0);
+                let is_shared =
+                    ScmpSyscall::from_name_by_arch(&name, arch).is_ok_and(|call| i32::from(call) < 0);
                 is_shared.then_some((name, u32::try_from(number).ok()?))
             });
             names.collect()
@@ -88,5 +89,6 @@ impl Table {
 
 /// The version of libseccomp, or zeros if it won't say.
 pub(super) fn version() -> (u32, u32, u32) {
-    libseccomp::ScmpVersion::current().map_or((0, 0, 0), |version| (version.major, version.minor, version.micro))
+    libseccomp::ScmpVersion::current()
+        .map_or((0, 0, 0), |version| (version.major, version.minor, version.micro))
 }

@@ -1,7 +1,8 @@
 //! `linux.seccomp`, normalised.
 
 use oci_spec::runtime::{
-    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator, LinuxSyscall,
+    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
+    LinuxSyscall,
 };
 
 use super::architecture::Architecture;
@@ -180,7 +181,8 @@ fn architectures(listed: &[oci_spec::runtime::Arch]) -> Result<Vec<Architecture>
     for (index, arch) in listed.iter().enumerate() {
         let architecture = Architecture::of(*arch);
         if !architecture.has_native_byte_order() {
-            let problem = format!("a filter for this machine can't serve {arch}, whose byte order differs; remove it");
+            let problem =
+                format!("a filter for this machine can't serve {arch}, whose byte order differs; remove it");
             return Err(ConfigError::new(Pointer::of("/linux/seccomp/architectures").child(index), problem));
         }
         if !architectures.contains(&architecture) {
@@ -196,9 +198,12 @@ fn flags(listed: Option<&[LinuxSeccompFilterFlag]>, supports_spec_allow: bool) -
     };
     listed.iter().enumerate().try_fold(0, |flags, (index, flag)| match flag {
         LinuxSeccompFilterFlag::SeccompFilterFlagLog => Ok(flags | FLAG_LOG),
-        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow if supports_spec_allow => Ok(flags | FLAG_SPEC_ALLOW),
+        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow if supports_spec_allow => {
+            Ok(flags | FLAG_SPEC_ALLOW)
+        }
         LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => {
-            let problem = format!("this kernel has no {flag}; remove it, or leave `flags` out to have it if possible");
+            let problem =
+                format!("this kernel has no {flag}; remove it, or leave `flags` out to have it if possible");
             Err(ConfigError::new(Pointer::of("/linux/seccomp/flags").child(index), problem))
         }
         // The process that is filtered has one thread, so there is none to synchronise with.
@@ -222,7 +227,12 @@ fn rule(entry: &LinuxSyscall, at: impl Fn() -> Pointer) -> Result<Rule, ConfigEr
         .collect::<Result<_, _>>()?;
     Ok(Rule {
         names: entry.names().clone(),
-        action: action(entry.action(), entry.errno_ret(), &Fields { action: "action", errno: "errnoRet" }, &at)?,
+        action: action(
+            entry.action(),
+            entry.errno_ret(),
+            &Fields { action: "action", errno: "errnoRet" },
+            &at,
+        )?,
         alternatives: alternatives(conditions),
     })
 }

@@ -94,7 +94,13 @@ impl Program {
     }
 
     /// Goes on with `then` if all conditions hold.
-    pub(super) fn if_all(&mut self, conditions: &[Condition], width: Width, then: Label, otherwise: Label) -> Label {
+    pub(super) fn if_all(
+        &mut self,
+        conditions: &[Condition],
+        width: Width,
+        then: Label,
+        otherwise: Label,
+    ) -> Label {
         conditions.iter().rev().fold(then, |then, condition| self.if_holds(condition, width, then, otherwise))
     }
 
@@ -127,7 +133,15 @@ impl Program {
         }
     }
 
-    fn if_half(&mut self, argument: u32, half: u32, mask: u32, value: u32, then: Label, otherwise: Label) -> Label {
+    fn if_half(
+        &mut self,
+        argument: u32,
+        half: u32,
+        mask: u32,
+        value: u32,
+        then: Label,
+        otherwise: Label,
+    ) -> Label {
         if mask == 0 {
             return then;
         }

@@ -49,7 +49,9 @@ impl fmt::Display for Action {
             Action::Errno(13) => write!(f, "fail{s} with EACCES"),
             Action::Errno(ENOSYS) => write!(f, "fail{s} with ENOSYS"),
             Action::Errno(errno) => write!(f, "fail{s} with errno {errno}"),
-            Action::Trace(message) => write!(f, "go{} to the tracer ({message})", if s.is_empty() { "" } else { "es" }),
+            Action::Trace(message) => {
+                write!(f, "go{} to the tracer ({message})", if s.is_empty() { "" } else { "es" })
+            }
             Action::Log => write!(f, "logged"),
             Action::Allow => write!(f, "allowed"),
         }

@@ -33,15 +33,54 @@ pub(super) struct Shape {
 }
 
 const NAMES: &[&str] = &[
-    "read", "write", "open", "close", "ioctl", "clone", "clone3", "personality", "openat2", "chown32", "futex_waitv",
-    "getuid", "prctl", "mmap2", "fadvise64", "ptrace", "waitid", "socket", "sendto", "recvmmsg", "socketcall", "no_such_call", "arm_sync_file_range", "tkill",
+    "read",
+    "write",
+    "open",
+    "close",
+    "ioctl",
+    "clone",
+    "clone3",
+    "personality",
+    "openat2",
+    "chown32",
+    "futex_waitv",
+    "getuid",
+    "prctl",
+    "mmap2",
+    "fadvise64",
+    "ptrace",
+    "waitid",
+    "socket",
+    "sendto",
+    "recvmmsg",
+    "socketcall",
+    "no_such_call",
+    "arm_sync_file_range",
+    "tkill",
 ];
 const VALUES: &[u64] = &[
-    0, 1, 2, 7, 8, 40, 0xffff, 0x2_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff, 0x1_0000_0000,
-    0x1_0000_0001, 0x2_0000_0000, 0xffff_ffff_0000_0000, u64::MAX - 1, u64::MAX,
+    0,
+    1,
+    2,
+    7,
+    8,
+    40,
+    0xffff,
+    0x2_0000,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_fffe,
+    0xffff_ffff,
+    0x1_0000_0000,
+    0x1_0000_0001,
+    0x2_0000_0000,
+    0xffff_ffff_0000_0000,
+    u64::MAX - 1,
+    u64::MAX,
 ];
 const OPERATORS: &[&str] = &["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"];
-const ACTIONS: &[&str] = &["ALLOW", "ERRNO", "ERRNO", "TRAP", "KILL", "KILL_PROCESS", "KILL_THREAD", "TRACE", "LOG"];
+const ACTIONS: &[&str] =
+    &["ALLOW", "ERRNO", "ERRNO", "TRAP", "KILL", "KILL_PROCESS", "KILL_THREAD", "TRACE", "LOG"];
 
 pub(super) fn profile(dice: &mut Dice, shape: Shape) -> LinuxSeccomp {
     let (default, errno) = action(dice);

@@ -15,8 +15,25 @@ pub(super) const TABLES: [Table; 3] = [Table::X86_64, Table::X86, Table::X32];
 
 /// What socketcall selects, from 1 (linux/net.h).
 const SOCKETCALLS: [&str; 20] = [
-    "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv",
-    "sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg",
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
     "sendmmsg",
 ];
 
@@ -51,9 +68,8 @@ impl Table {
         NAMES[self as usize].get_or_init(|| {
             let arch: ScmpArch = self.name().parse().unwrap();
             let begin = if self == Table::X32 { 0x4000_0000 } else { 0 };
-            let name = |number: u32| {
-                Some((number, ScmpSyscall::from(number as i32).get_name_by_arch(arch).ok()?))
-            };
+            let name =
+                |number: u32| Some((number, ScmpSyscall::from(number as i32).get_name_by_arch(arch).ok()?));
             (begin..begin + 600).filter_map(name).collect()
         })
     }

@@ -63,7 +63,9 @@ fn docker_size() {
     let program = Profile::plan(&super::docker_size(), true).unwrap().compile().unwrap();
     let reference = Reference::new(super::docker_size());
     let firsts = [0, 1, 8, 40, 0x11, 0x2_0000, 0x2000_0000, 0xffff_ffff, 0x1_0000_0028];
-    for (arch, base) in [(X86_64, 0), (X86_64, 0x4000_0000), (X86, 0), (X86_64, 0x3fff_ff00), (0xc000_00b7, 0)] {
+    for (arch, base) in
+        [(X86_64, 0), (X86_64, 0x4000_0000), (X86, 0), (X86_64, 0x3fff_ff00), (0xc000_00b7, 0)]
+    {
         for number in base..base + 1000 {
             for first in firsts {
                 let call = Call { number, arch, args: [first, 0, 0, 0, 0, 0] };
@@ -116,4 +118,55 @@ fn comparison(arg: &LinuxSeccompArg) -> ScmpArgCompare {
         _ => (ScmpCompareOp::Equal, arg.value()),
     };
     ScmpArgCompare::new(arg.index() as u32, operator, value)
+}
+
+fn entry(args: Value) -> Value {
+    json!({"names": ["read", "no_such_call"], "action": "SCMP_ACT_ALLOW", "args": args})
+}
+
+#[test]
+fn calls_beyond_the_profile_do_not_exist() {
+    let value = |default: &str| json!({"defaultAction": default, "syscalls": [{"names": ["read", "close"], "action": "SCMP_ACT_TRAP"}]});
+    let at = |default: &str, number| verdict(value(default), X86_64, number, [0; 6]);
+    assert_eq!((at("SCMP_ACT_ERRNO", 2), at("SCMP_ACT_ERRNO", 4)), (EPERM, ENOSYS));
+    assert_eq!((at("SCMP_ACT_KILL", 2), at("SCMP_ACT_KILL", 4)), (KILL_THREAD, ENOSYS));
+    assert_eq!(at("SCMP_ACT_ALLOW", 4), ALLOW);
+    // A denial is a mention too, even where it changes nothing.
+    let denied = json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO"});
+    let denied = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [denied]});
+    assert_eq!(verdict(denied, X86_64, 435, [0; 6]), EPERM);
+}
+
+#[test]
+fn numbers_private_to_arm_say_nothing_about_the_others() {
+    let call = json!({"names": ["read", "set_tls"], "action": "SCMP_ACT_ALLOW"});
+    let value =
+        json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_ARM"], "syscalls": [call]});
+    let at = |number| verdict(value.clone(), 0x4000_0028, number, [0; 6]);
+    assert_eq!([3, 4, 0xe_ffff, 0xf_0001, 0xf_0005].map(at), [ALLOW, ENOSYS, ENOSYS, EPERM, ALLOW]);
+}
+
+#[test]
+fn conditions_on_one_argument_are_alternatives() {
+    let args = json!([
+        {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
+        {"index": 0, "value": 3, "op": "SCMP_CMP_EQ"},
+        {"index": 1, "value": 7, "op": "SCMP_CMP_EQ"},
+    ]);
+    let value = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [entry(args)]});
+    let at = |first, second| verdict(value.clone(), X86_64, 0, [first, second, 0, 0, 0, 0]);
+    assert_eq!([at(1, 0), at(3, 0), at(2, 7), at(2, 0)], [ALLOW, ALLOW, ALLOW, EPERM]);
+}
+
+#[test]
+fn conditions_on_different_arguments_must_all_hold() {
+    let args = json!([
+        {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
+        {"index": 2, "value": 5, "op": "SCMP_CMP_LE"},
+    ]);
+    let value = json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86"], "syscalls": [entry(args)]});
+    for (arch, number) in [(X86_64, 0), (X86, 3)] {
+        let at = |first, third| verdict(value.clone(), arch, number, [first, 0, third, 0, 0, 0]);
+        assert_eq!([at(1, 5), at(1, 6), at(2, 5)], [ALLOW, EPERM, EPERM]);
+    }
 }
