@@ -12,6 +12,7 @@ pub mod container;
 pub mod error;
 pub mod hooks;
 pub mod host;
+pub mod id;
 pub mod plan;
 pub mod seccomp;
 pub mod spec;
