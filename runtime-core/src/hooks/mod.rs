@@ -147,8 +147,8 @@ impl Hooks {
     }
 
     fn run_one(&self, index: usize, hook: &Hook, state: &State) -> Result<(), HookError> {
-        let fail = |errno| HookError::new(self.kind, index, hook, Problem::Start(errno));
-        let (streams, ends) = Streams::new(state).map_err(fail)?;
+        let fail = |problem| HookError::new(self.kind, index, hook, problem);
+        let (streams, ends) = Streams::new(state).map_err(Problem::Start).map_err(fail)?;
         let (pid, pidfd) = hook.start(&state.bundle, &ends).map_err(fail)?;
         drop(ends);
         streams.supervise(pidfd.as_fd(), pid, hook, self.kind, index)
@@ -175,7 +175,19 @@ impl Hook {
         self.env.iter().map(|variable| text(variable.as_bytes())).collect()
     }
 
-    fn start(&self, bundle: &Path, ends: &ChildEnds) -> rustix::io::Result<(Pid, OwnedFd)> {
+    fn start(&self, bundle: &Path, ends: &ChildEnds) -> Result<(Pid, OwnedFd), Problem> {
+        let pid = self.spawn(bundle, ends).map_err(Problem::Start)?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok((pid, pidfd)),
+            Err(Errno::SRCH) => Err(Problem::Lost),
+            Err(errno) => {
+                streams::kill_group(pid);
+                Err(Problem::Watch(errno))
+            }
+        }
+    }
+
+    fn spawn(&self, bundle: &Path, ends: &ChildEnds) -> rustix::io::Result<Pid> {
         let directory = working_directory(bundle)?;
         let program = Program {
             path: &text(self.path.as_os_str().as_bytes())?,
@@ -184,8 +196,7 @@ impl Hook {
             directory: directory.as_fd(),
             stdio: [ends.stdin.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()],
         };
-        let pid = program.spawn()?;
-        Ok((pid, pidfd_open(pid, PidfdFlags::empty())?))
+        program.spawn()
     }
 }
 

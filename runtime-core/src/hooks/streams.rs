@@ -142,14 +142,20 @@ fn reap(pidfd: BorrowedFd<'_>) -> Option<WaitIdStatus> {
 
 /// Kills a hook and its process group, and waits a while for its death.
 fn end(pidfd: BorrowedFd<'_>, pid: Pid) {
-    // The hook isn't reaped yet, so that no other group can have this number. To signal "group 1" means to signal
-    // every process there is. Whatever these calls say, there is nothing left to try.
-    if pid != Pid::INIT {
-        let _ = kill_process_group(pid, Signal::KILL);
-    }
+    kill_group(pid);
+    // It may have left the group.
     let _ = pidfd_send_signal(pidfd, Signal::KILL);
     let _ = ready([PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(DEATH));
     reap(pidfd);
+}
+
+/// Kills the process group of a hook that has not been reaped, so that no other group can have its number. There is
+/// nothing to do about a failure.
+pub(super) fn kill_group(pid: Pid) {
+    // To signal "group 1" means to signal every process there is.
+    if pid != Pid::INIT {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
 }
 
 /// A file in memory with this content, whose position is at its beginning.

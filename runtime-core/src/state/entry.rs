@@ -1,5 +1,6 @@
 //! The directory of one container, while its lock is held.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ use crate::error::{Context, Result};
 use crate::id::ContainerId;
 
 const INTENT: &str = "intent.json";
+/// The intent is removed last.
+const LAST: &CStr = c"intent.json";
 pub(super) const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
 const START: &str = "start.sock";
@@ -146,7 +149,7 @@ impl Entry {
     /// # Errors
     /// Something can't be removed. That something is missing is no error.
     pub fn remove(self) -> Result<()> {
-        let removed = file::empty(self.dir.as_fd(), INTENT).and_then(|()| self.root.remove(&self.id));
+        let removed = file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id));
         removed.doing(|| format!("cannot remove {}", self.path().display()))
     }
 

@@ -1,5 +1,6 @@
 //! Files of one container's directory, by the directory's descriptor.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,8 +19,11 @@ use crate::id::ContainerId;
 /// The most that is read of a file: far above what is ever written, far below what harms the reader.
 const LIMIT: u64 = 64 << 20;
 
+/// No file has this name.
+const NOTHING: &CStr = c"";
+
 /// Opens a directory below another one; a symlink is not one.
-pub(super) fn directory(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+pub(super) fn directory(parent: BorrowedFd<'_>, name: impl Arg) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
 }
@@ -32,7 +37,7 @@ pub(super) fn absent<T>(result: rustix::io::Result<T>) -> rustix::io::Result<Opt
 }
 
 /// Removes a file that may be missing.
-pub(super) fn unlink(dir: BorrowedFd<'_>, name: &str, flags: AtFlags) -> rustix::io::Result<()> {
+pub(super) fn unlink(dir: BorrowedFd<'_>, name: impl Arg, flags: AtFlags) -> rustix::io::Result<()> {
     absent(unlinkat(dir, name, flags)).map(drop)
 }
 
@@ -43,7 +48,7 @@ pub(super) fn replace(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Re
     let written =
         write(dir, &unfinished, content).and_then(|()| Ok(renameat(dir, unfinished.as_str(), dir, name)?));
     if written.is_err() {
-        let _ = unlink(dir, &unfinished, AtFlags::empty());
+        let _ = unlink(dir, unfinished.as_str(), AtFlags::empty());
     }
     written
 }
@@ -99,24 +104,21 @@ fn understood<T: Document + DeserializeOwned>(content: &[u8], id: &ContainerId) 
 }
 
 /// Removes everything in a directory, whatever it is, and `last` after all else.
-pub(super) fn empty(dir: BorrowedFd<'_>, last: &str) -> rustix::io::Result<()> {
+pub(super) fn empty(dir: BorrowedFd<'_>, last: &CStr) -> rustix::io::Result<()> {
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
-        match entry.file_name().to_str() {
-            Ok("." | "..") => {}
-            Ok(name) if name == last => {}
-            Ok(name) => discard(dir, name)?,
-            // Nothing here makes such a name.
-            Err(_) => absent(unlinkat(dir, entry.file_name(), AtFlags::empty())).map(drop)?,
+        let name = entry.file_name();
+        if name != c"." && name != c".." && name != last {
+            discard(dir, name)?;
         }
     }
     unlink(dir, last, AtFlags::empty())
 }
 
-fn discard(dir: BorrowedFd<'_>, name: &str) -> rustix::io::Result<()> {
+fn discard(dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
     match unlink(dir, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {
-            empty(directory(dir, name)?.as_fd(), "")?;
+            empty(directory(dir, name)?.as_fd(), NOTHING)?;
             unlink(dir, name, AtFlags::REMOVEDIR)
         }
         removed => removed,

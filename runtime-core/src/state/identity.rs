@@ -42,7 +42,8 @@ impl Identity {
     /// # Errors
     /// `/proc` can't be read, or there are no descriptors left.
     pub fn open(&self) -> Result<Option<OwnedFd>> {
-        let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.pid > 0) else { return Ok(None) };
+        // A damaged file may say anything.
+        let Some(pid) = Pid::from_raw(self.pid.max(0)) else { return Ok(None) };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             // The number is free, or belongs to a thread by now.
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),

@@ -20,6 +20,8 @@ mod identity;
 mod record;
 mod root;
 #[cfg(test)]
+pub(crate) mod scratch;
+#[cfg(test)]
 mod tests;
 
 use crate::container::Status;

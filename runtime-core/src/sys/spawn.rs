@@ -144,9 +144,10 @@ impl Attributes {
         unsafe { libc::sigemptyset(set.as_mut_ptr()) };
         // SAFETY: `sigemptyset` initialised the set and can't fail; the object is initialised.
         check(unsafe { libc::posix_spawnattr_setsigmask(&raw mut self.0, set.as_ptr()) })?;
-        // SAFETY: the pointer is valid for writes.
-        unsafe { libc::sigfillset(set.as_mut_ptr()) };
-        // SAFETY: `sigfillset` initialised the set and can't fail; the object is initialised.
+        // `sigfillset` leaves out the two signals that glibc uses itself, and those the program would then ignore.
+        // SAFETY: the pointer is valid for writes, and a set is an array of numbers.
+        unsafe { set.as_mut_ptr().write_bytes(0xff, 1) };
+        // SAFETY: the set and the object are initialised.
         check(unsafe { libc::posix_spawnattr_setsigdefault(&raw mut self.0, set.as_ptr()) })
     }
 }
