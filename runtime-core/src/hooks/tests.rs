@@ -253,6 +253,7 @@ fn what_a_background_process_goes_on_to_print_is_not_read_for_ever() {
 }
 
 #[test]
+#[allow(clippy::zombie_processes)] // `supervise` waits for it.
 fn streams_supervise_a_process_that_somebody_else_started() {
     let (streams, ends) = Streams::new(&state(Path::new("/tmp"))).unwrap();
     assert!([&ends.stdin, &ends.stdout, &ends.stderr].iter().all(|end| end.as_fd().as_raw_fd() > 2));

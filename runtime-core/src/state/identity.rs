@@ -1,7 +1,5 @@
 //! Which process a number meant when it was written down.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
@@ -73,11 +71,17 @@ fn boot_id() -> Result<&'static str> {
         return Ok(id);
     }
     let path = "/proc/sys/kernel/random/boot_id";
-    let mut id = String::new();
-    File::open(path)
-        .and_then(|mut file| file.read_to_string(&mut id))
-        .doing(|| format!("cannot read {path}"))?;
-    Ok(BOOT_ID.get_or_init(|| id.trim_end().to_owned()))
+    let mut line = [0; 64];
+    let id = read_line(path, &mut line).and_then(|line| str::from_utf8(line).map_err(|_| Errno::IO));
+    let id = id.doing(|| format!("cannot read {path}"))?.trim_end();
+    Ok(BOOT_ID.get_or_init(|| id.to_owned()))
+}
+
+/// Reads a file of `/proc` whose content is a single line shorter than the buffer, which one call returns whole.
+fn read_line<'a>(path: &str, line: &'a mut [u8]) -> rustix::io::Result<&'a [u8]> {
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let length = read(file, &mut *line)?;
+    Ok(line.get(..length).unwrap_or_default())
 }
 
 /// The two fields of `/proc/PID/stat` that matter.
@@ -89,15 +93,12 @@ struct Stat {
 
 impl Stat {
     fn of(pid: i32) -> rustix::io::Result<Option<Stat>> {
-        // The longest possible line has less than 1200 bytes, and one read returns a whole one.
+        // The longest possible line has less than 1200 bytes.
         let mut line = [0; 2048];
-        let path = format!("/proc/{pid}/stat");
-        let length = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(|file| read(file, &mut line));
-        match length {
+        match read_line(&format!("/proc/{pid}/stat"), &mut line) {
             Err(Errno::NOENT | Errno::SRCH) => Ok(None),
             Err(errno) => Err(errno),
-            Ok(length) => Stat::parse(line.get(..length).unwrap_or_default()).map(Some).ok_or(Errno::IO),
+            Ok(line) => Stat::parse(line).map(Some).ok_or(Errno::IO),
         }
     }
 
@@ -105,7 +106,7 @@ impl Stat {
     // ends and whole imitations of the other fields, but these contain no parenthesis.
     fn parse(line: &[u8]) -> Option<Stat> {
         let name_end = line.iter().rposition(|byte| *byte == b')')?;
-        let mut fields = std::str::from_utf8(line.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
+        let mut fields = str::from_utf8(line.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         // The state is field 3, the start time is field 22.
         let start_time = fields.nth(22 - 4)?.parse().ok()?;

@@ -362,6 +362,19 @@ fn what_a_killed_writer_left_is_overwritten_or_removed() {
 }
 
 #[test]
+fn no_symlink_is_followed_to_a_file() {
+    let (scratch, root) = root();
+    let entry = root.create(&id("x")).unwrap();
+    let outside = scratch.path().join("outside");
+    fs::write(&outside, serde_json::to_string(&record("x")).unwrap()).unwrap();
+    symlink(&outside, entry.path().join("state.json")).unwrap();
+    symlink(&outside, entry.path().join("config.json.new")).unwrap();
+    assert!(matches!(entry.record(), Err(Error::System { errno: Errno::LOOP, .. })));
+    assert!(entry.write_config(b"overwritten").is_err());
+    assert_ne!(fs::read(&outside).unwrap(), b"overwritten");
+}
+
+#[test]
 fn remove_takes_everything_but_nothing_outside() {
     let (scratch, root) = root();
     let outside = scratch.path().join("outside");
