@@ -221,7 +221,7 @@ impl Captured {
     }
 
     /// Reads what is still in the pipe, but not what a background process goes on to print for ever.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         let mut taken = 0;
         while let Some(awaited) = self.awaited()
             && taken < PIPE
