@@ -14,6 +14,7 @@ pub mod error;
 pub mod hooks;
 mod launch;
 pub mod host;
+pub mod id;
 pub mod plan;
 pub mod seccomp;
 pub mod spec;

@@ -1,1 +1,55 @@
 //! The past: what later commands read.
+//!
+//! ```text
+//! ROOT               0700, owned by the user who runs this
+//! ├── .cache         what can be made again; not a container
+//! └── ID             0711; a command that changes the container holds a lock on this directory
+//!     ├── intent.json   what is about to be made: all that is needed to remove the traces of an interrupted create
+//!     ├── config.json   the bundle's configuration, as it was
+//!     ├── state.json    what was made; from here on the container exists for every command
+//!     └── start.sock    where init waits for `start`; while it is here, the container is only created
+//! ```
+//!
+//! Files are replaced by a rename, so that a reader without the lock sees the old or the new one. They are not synced
+//! to disk: their subject is processes and cgroups, which a crash of the machine removes too, and the death of this
+//! process loses nothing that was written.
+
+mod entry;
+mod file;
+mod identity;
+mod record;
+mod root;
+#[cfg(test)]
+pub(crate) mod scratch;
+#[cfg(test)]
+mod tests;
+
+use crate::container::Status;
+
+pub use entry::Entry;
+pub use identity::Identity;
+pub use record::{Intent, Record, State, VERSION, timestamp};
+pub use root::StateRoot;
+
+/// What can be seen of a container that has a record. Its status follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signs {
+    /// The init process is alive; a zombie is not ([`Identity::is_alive`]).
+    pub alive: bool,
+    /// The start socket is there ([`Entry::awaits_start`], [`StateRoot::awaits_start`]).
+    pub awaits_start: bool,
+    /// Its cgroup is frozen.
+    pub frozen: bool,
+}
+
+impl Signs {
+    /// Where the container is in its life.
+    pub fn status(self) -> Status {
+        match self {
+            Signs { alive: false, .. } => Status::Stopped,
+            Signs { awaits_start: true, .. } => Status::Created,
+            Signs { frozen: true, .. } => Status::Paused,
+            _ => Status::Running,
+        }
+    }
+}

@@ -5,3 +5,4 @@
 pub(crate) mod arch;
 pub(crate) mod mount;
 pub(crate) mod process;
+pub(crate) mod spawn;

@@ -1,0 +1,169 @@
+//! The directory of one container, while its lock is held.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, fchmod, statat};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
+
+use super::file::{self, absent, unlink};
+use super::record::{Intent, Record};
+use super::root::StateRoot;
+use crate::error::{Context, Result};
+use crate::id::ContainerId;
+
+const INTENT: &str = "intent.json";
+/// The intent is removed last.
+const LAST: &CStr = c"intent.json";
+pub(super) const STATE: &str = "state.json";
+const CONFIG: &str = "config.json";
+const START: &str = "start.sock";
+
+/// A container's directory, locked: until this is dropped, no other command changes the container.
+#[derive(Debug)]
+pub struct Entry {
+    root: StateRoot,
+    id: ContainerId,
+    /// The lock belongs to this descriptor and ends with it.
+    dir: OwnedFd,
+}
+
+impl Entry {
+    pub(super) fn new(root: StateRoot, id: ContainerId, dir: OwnedFd) -> Self {
+        Entry { root, id, dir }
+    }
+
+    /// The container.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// The directory's path, for people.
+    pub fn path(&self) -> PathBuf {
+        self.root.place(&self.id)
+    }
+
+    /// Writes down what is about to be made.
+    ///
+    /// # Errors
+    /// The file can't be written; `EILSEQ` if a path in it isn't UTF-8.
+    pub fn write_intent(&self, intent: &Intent) -> Result<()> {
+        file::write_json(self.dir.as_fd(), INTENT, intent, &self.path())
+    }
+
+    /// What was about to be made. `None`: nothing yet, so there is nothing to remove but this directory.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`]; or the file can't be read.
+    pub fn intent(&self) -> Result<Option<Intent>> {
+        file::read_json(self.dir.as_fd(), INTENT, &self.id, &self.path())
+    }
+
+    /// Writes down what was made: from here on, the container exists for every command.
+    ///
+    /// # Errors
+    /// The file can't be written; `EILSEQ` if a path in it isn't UTF-8.
+    pub fn write_record(&self, record: &Record) -> Result<()> {
+        file::write_json(self.dir.as_fd(), STATE, record, &self.path())
+    }
+
+    /// What was made. `None`: the container isn't finished.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`]; or the file can't be read.
+    pub fn record(&self) -> Result<Option<Record>> {
+        file::read_json(self.dir.as_fd(), STATE, &self.id, &self.path())
+    }
+
+    /// Keeps the bundle's config.json, byte by byte.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_config(&self, config: &[u8]) -> Result<()> {
+        let written = file::replace(self.dir.as_fd(), CONFIG, config);
+        written.doing(|| format!("cannot write {}", self.path().join(CONFIG).display()))
+    }
+
+    /// The config.json that the container was made from.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn config(&self) -> Result<Option<Vec<u8>>> {
+        let content = file::read(self.dir.as_fd(), CONFIG);
+        content.doing(|| format!("cannot read {}", self.path().join(CONFIG).display()))
+    }
+
+    /// Makes the socket on which init waits for `start`. While it exists, the container is `created`. Only the
+    /// owner's processes can connect to it.
+    ///
+    /// # Errors
+    /// It exists already, or can't be made.
+    pub fn listen(&self) -> Result<OwnedFd> {
+        let doing = || format!("cannot make {}", self.path().join(START).display());
+        let socket = self.socket(SocketFlags::empty()).doing(doing)?;
+        // The socket's file inherits this mode, as far as the umask lets it.
+        fchmod(&socket, Mode::from_raw_mode(0o600)).doing(doing)?;
+        bind(&socket, &self.start_address().doing(doing)?).doing(doing)?;
+        listen(&socket, 1).doing(doing)?;
+        Ok(socket)
+    }
+
+    /// Connects to the waiting init; `None` if nobody waits. The connection doesn't block: poll it together with the
+    /// init process.
+    ///
+    /// # Errors
+    /// The socket can't be connected; `EAGAIN` if init doesn't take the connections that it has.
+    pub fn connect(&self) -> Result<Option<OwnedFd>> {
+        let doing = || format!("cannot connect to {}", self.path().join(START).display());
+        let socket = self.socket(SocketFlags::NONBLOCK).doing(doing)?;
+        match connect(&socket, &self.start_address().doing(doing)?) {
+            Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
+            connected => connected.doing(doing).map(|()| Some(socket)),
+        }
+    }
+
+    /// Whether the start socket is there.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn awaits_start(&self) -> Result<bool> {
+        has_start_socket(self.dir.as_fd(), &self.path())
+    }
+
+    /// Removes the start socket: the container is no longer `created`.
+    ///
+    /// # Errors
+    /// It can't be removed. That it is missing is no error.
+    pub fn withdraw_start_socket(&self) -> Result<()> {
+        let removed = unlink(self.dir.as_fd(), START, AtFlags::empty());
+        removed.doing(|| format!("cannot remove {}", self.path().join(START).display()))
+    }
+
+    /// Removes the directory with all that is in it; the intent goes last, so that a removal which is cut short can
+    /// be done again.
+    ///
+    /// # Errors
+    /// Something can't be removed. That something is missing is no error.
+    pub fn remove(self) -> Result<()> {
+        let removed = file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id));
+        removed.doing(|| format!("cannot remove {}", self.path().display()))
+    }
+
+    fn socket(&self, flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
+        socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags | SocketFlags::CLOEXEC, None)
+    }
+
+    // There is no bindat, and an address holds 108 bytes: the directory's descriptor makes up for both.
+    fn start_address(&self) -> rustix::io::Result<SocketAddrUnix> {
+        SocketAddrUnix::new(format!("/proc/self/fd/{}/{START}", self.dir.as_raw_fd()))
+    }
+}
+
+pub(super) fn has_start_socket(dir: BorrowedFd<'_>, path: &Path) -> Result<bool> {
+    let found = absent(statat(dir, START, AtFlags::SYMLINK_NOFOLLOW));
+    found.doing(|| format!("cannot look at {}", path.join(START).display())).map(|found| found.is_some())
+}

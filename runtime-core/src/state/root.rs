@@ -1,0 +1,239 @@
+//! The directory of all containers.
+
+use std::fs::DirBuilder;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, openat, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use rustix::thread::nanosleep;
+use rustix::time::Timespec;
+
+use super::entry::{self, Entry};
+use super::file::{self, absent, directory};
+use super::record::Record;
+use crate::error::{Context, Error, Result};
+use crate::id::ContainerId;
+
+/// What can be made again. It has the form of a container's name, so no container may have it.
+const CACHE: &str = ".cache";
+/// How long `create` waits for a command that looks at the directory it has just made: those find it empty and go.
+const CREATE_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest pause between two attempts to get a lock.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The state directory of a user's containers. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct StateRoot(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: OwnedFd,
+    /// For people, and for libraries that want a path.
+    path: PathBuf,
+}
+
+impl StateRoot {
+    /// Opens the state directory; makes it, with its parents, if it is missing.
+    ///
+    /// # Errors
+    /// It is `/`, not a directory, a symlink, somebody else's, or everybody may write to it.
+    pub fn open(path: &Path) -> Result<Self> {
+        if let Some(root) = StateRoot::existing(path)? {
+            return Ok(root);
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .doing(|| format!("cannot make the state directory {}", path.display()))?;
+        StateRoot::existing(path)?.ok_or(Errno::NOENT).doing(|| cannot_use(path, "it was removed again"))
+    }
+
+    /// Opens the state directory if there is one.
+    ///
+    /// # Errors
+    /// As for [`StateRoot::open`].
+    pub fn existing(path: &Path) -> Result<Option<Self>> {
+        // Without a trailing slash, which would have the last symlink followed.
+        let path: PathBuf = path.components().collect();
+        if !path.components().any(|part| matches!(part, Component::Normal(_))) {
+            return Err(Errno::INVAL).doing(|| cannot_use(&path, "it needs a directory of its own"));
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = absent(openat(CWD, &path, flags, Mode::empty()));
+        let Some(dir) = dir.doing(|| cannot_use(&path, "it must be a directory"))? else { return Ok(None) };
+        let stat = fstat(&dir).doing(|| cannot_use(&path, "it has no attributes"))?;
+        check_owner(&stat, &path)?;
+        Ok(Some(StateRoot(Arc::new(Inner { dir, path }))))
+    }
+
+    /// Its path, for people.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Where compiled filters are kept. The directory may be missing; see [`StateRoot::cache`].
+    pub fn cache_path(&self) -> PathBuf {
+        self.0.path.join(CACHE).join("seccomp")
+    }
+
+    /// Where compiled filters are kept; makes the directory if it is missing.
+    ///
+    /// # Errors
+    /// It can't be made or opened.
+    pub fn cache(&self) -> Result<OwnedFd> {
+        let cache = make_directory(self.fd(), CACHE);
+        let seccomp = cache.and_then(|cache| make_directory(cache.as_fd(), "seccomp"));
+        seccomp.doing(|| format!("cannot open {}", self.cache_path().display()))
+    }
+
+    /// Makes the directory of a new container, and locks it.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::InvalidId`] for a name that is used otherwise; [`Error::Busy`].
+    pub fn create(&self, id: &ContainerId) -> Result<Entry> {
+        if reserved(id) {
+            return Err(Error::InvalidId(id.to_string()));
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < CREATE_PATIENCE {
+            match mkdirat(self.fd(), id.as_str(), Mode::from_raw_mode(0o711)) {
+                Err(Errno::EXIST) => return Err(Error::Exists(id.to_string())),
+                made => made.doing(|| format!("cannot make {}", self.place(id).display()))?,
+            }
+            // A `delete --force` that came in between has removed it again.
+            if let Some(entry) = self.lock(id, CREATE_PATIENCE)? {
+                return Ok(entry);
+            }
+        }
+        Err(Error::Busy { id: id.to_string(), waited: begun.elapsed() })
+    }
+
+    /// Locks a container, waiting for other commands to end for no longer than `patience`. `None` if there is no
+    /// such container, or no longer one when the wait is over.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]; or its directory can't be opened.
+    pub fn lock(&self, id: &ContainerId, patience: Duration) -> Result<Option<Entry>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        wait_for_lock(&dir, id, patience)?;
+        let stat = fstat(&dir).doing(|| format!("cannot look at {}", self.place(id).display()))?;
+        Ok((stat.st_nlink > 0).then(|| Entry::new(self.clone(), id.clone(), dir)))
+    }
+
+    /// A container's record, read without its lock. `None` if there is no such container, or not yet.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; or it can't be read.
+    pub fn peek(&self, id: &ContainerId) -> Result<Option<Record>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        file::read_json(dir.as_fd(), entry::STATE, id, &self.place(id))
+    }
+
+    /// Whether a container's start socket is there, seen without its lock.
+    ///
+    /// # Errors
+    /// Its directory can't be read.
+    pub fn awaits_start(&self, id: &ContainerId) -> Result<bool> {
+        self.directory(id)?.map_or(Ok(false), |dir| entry::has_start_socket(dir.as_fd(), &self.place(id)))
+    }
+
+    /// The names of all containers, also of those that are being made or removed, in alphabetical order.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn ids(&self) -> Result<Vec<ContainerId>> {
+        let doing = || format!("cannot list {}", self.0.path.display());
+        let mut ids = Vec::new();
+        for entry in Dir::read_from(self.fd()).doing(doing)? {
+            let entry = entry.doing(doing)?;
+            let directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
+            let id = entry.file_name().to_str().ok().and_then(|name| ContainerId::new(name).ok());
+            ids.extend(id.filter(|id| directory && !reserved(id)));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.dir.as_fd()
+    }
+
+    pub(super) fn place(&self, id: &ContainerId) -> PathBuf {
+        self.0.path.join(id.as_str())
+    }
+
+    /// Removes a container's directory, which must be empty by now.
+    pub(super) fn remove(&self, id: &ContainerId) -> rustix::io::Result<()> {
+        absent(unlinkat(self.fd(), id.as_str(), AtFlags::REMOVEDIR)).map(drop)
+    }
+
+    fn directory(&self, id: &ContainerId) -> Result<Option<OwnedFd>> {
+        if reserved(id) {
+            return Ok(None);
+        }
+        let dir = absent(directory(self.fd(), id.as_str()));
+        dir.doing(|| format!("cannot open {}", self.place(id).display()))
+    }
+}
+
+fn reserved(id: &ContainerId) -> bool {
+    id.as_str() == CACHE
+}
+
+fn cannot_use(path: &Path, why: &str) -> String {
+    format!("cannot use {} as the state directory: {why}", path.display())
+}
+
+// Whoever can write here decides which processes get killed.
+fn check_owner(stat: &Stat, path: &Path) -> Result<()> {
+    let user = geteuid().as_raw();
+    let problem = match () {
+        () if stat.st_uid != user => format!("it belongs to user {}, not {user}", stat.st_uid),
+        () if stat.st_mode & 0o002 != 0 => "everybody may write to it".into(),
+        () => return Ok(()),
+    };
+    Err(Errno::PERM).doing(|| cannot_use(path, &problem))
+}
+
+fn make_directory(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    if let Some(dir) = absent(directory(parent, name))? {
+        return Ok(dir);
+    }
+    match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
+        Ok(()) | Err(Errno::EXIST) => directory(parent, name),
+        Err(errno) => Err(errno),
+    }
+}
+
+// The kernel offers no lock with a deadline that works without signals, so this asks again and again.
+fn wait_for_lock(dir: &OwnedFd, id: &ContainerId, patience: Duration) -> Result<()> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match flock(dir, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {}
+            locked => return locked.doing(|| format!("cannot lock container {id}")),
+        }
+        let waited = begun.elapsed();
+        if waited >= patience {
+            return Err(Error::Busy { id: id.to_string(), waited });
+        }
+        rest(pause.min(patience - waited));
+        pause = PAUSE.min(pause * 2);
+    }
+}
+
+// A signal may end it early; the caller looks at the clock anyway.
+fn rest(pause: Duration) {
+    if let Ok(pause) = Timespec::try_from(pause) {
+        let _ = nanosleep(&pause);
+    }
+}
