@@ -36,7 +36,9 @@ pub enum Error {
     #[error("{0}")]
     Died(String),
     /// A container id with characters that can't be part of one.
-    #[error("invalid container ID format: {0:?} (letters, digits and _ + . - are allowed, but not . or .. alone)")]
+    #[error(
+        "invalid container ID format: {0:?} (letters, digits and _ + . - are allowed, but not . or .. alone)"
+    )]
     InvalidId(String),
     /// There is no such container.
     #[error("container {0:?} does not exist")]
@@ -70,6 +72,9 @@ pub enum Error {
         /// How long this one waited.
         waited: Duration,
     },
+    /// The container's cgroup is not as it must be.
+    #[error("{0}")]
+    Cgroup(String),
     /// Something of the container could not be removed.
     #[error("{0}")]
     Leftover(String),
