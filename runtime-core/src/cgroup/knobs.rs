@@ -110,6 +110,9 @@ pub(super) fn set<T: PartialEq + Default>(limit: Option<T>) -> Option<T> {
     limit.filter(|limit| *limit != T::default())
 }
 
+/// Adds the limits of one section of the resources.
+type Section = fn(&mut Knobs, &LinuxResources, &Hierarchies) -> Result<()>;
+
 /// All limits of `wanted`, for the files that this host has.
 ///
 /// Some fields have no meaning any more and are ignored: `memory.useHierarchy`, `memory.kernel`, and with version 2
@@ -118,8 +121,7 @@ pub(super) fn set<T: PartialEq + Default>(limit: Option<T>) -> Option<T> {
 /// an error.
 pub(super) fn knobs(wanted: &LinuxResources, hierarchies: &Hierarchies) -> Result<Knobs> {
     let mut knobs = Knobs::new();
-    let sections: [fn(&mut Knobs, &LinuxResources, &Hierarchies) -> Result<()>; 8] =
-        [memory, cpu, cpuset, pids, block_io, hugepages, network, rdma];
+    let sections: [Section; 8] = [memory, cpu, cpuset, pids, block_io, hugepages, network, rdma];
     for section in sections {
         section(&mut knobs, wanted, hierarchies)?;
     }

@@ -48,7 +48,8 @@ impl<'a> Mount<'a> {
 
     /// Whether another mount lies over this one or over the way to it.
     fn is_hidden(&self, all: &[Mount<'_>]) -> bool {
-        let covered = all.iter().any(|over| over.parent == self.id && over.point == self.point);
+        let covered =
+            all.iter().any(|over| over.parent == self.id && over.id != self.id && over.point == self.point);
         covered || self.is_beneath(all, all.len())
     }
 
