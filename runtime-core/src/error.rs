@@ -82,6 +82,9 @@ pub enum Error {
         /// How long this one waited.
         waited: Duration,
     },
+    /// The container's cgroup is not as it must be.
+    #[error("{0}")]
+    Cgroup(String),
     /// Something of the container could not be removed.
     #[error("{0}")]
     Leftover(String),

@@ -1,23 +1,101 @@
 //! Control groups: one list of knobs, two back ends (version 1 and version 2).
+//!
+//! [`plan`] is pure and decides where the cgroup lies ([`Paths`]), which limits it gets ([`Knob`]) and which devices
+//! may be used ([`DeviceRules`]). [`Paths::create`] makes it and hands out a [`Cgroup`] to set them with. Later
+//! commands need the stored [`Paths`] alone; what they do is done again without harm, and finds it in order when there
+//! is nothing left.
 
-/// The hierarchies that this host mounts.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Hierarchies;
-/// Where a container's cgroup is.
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Paths;
-/// One limit.
+mod convert;
+mod create;
+mod devices;
+mod ebpf;
+mod exceptions;
+mod files;
+mod handle;
+mod hierarchies;
+mod knobs;
+mod life;
+mod mountinfo;
+mod paths;
+mod remove;
+mod tree;
+mod v1;
+mod v2;
+
+#[cfg(test)]
+mod kernel_tests;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use oci_spec::runtime::LinuxResources;
+
+use crate::error::ConfigError;
+use crate::plan::Pointer;
+
+pub use devices::DeviceRules;
+pub use handle::Cgroup;
+pub use hierarchies::{Hierarchies, V1, V2, Version};
+pub use knobs::{Hierarchy, Knob, Tolerance};
+pub use paths::Paths;
+
+/// What a container's cgroup will be.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Knob;
-/// Device rules.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeviceRules;
-/// tmp
-#[derive(Debug)]
-pub struct Cgroup;
-impl Cgroup {
-  pub fn apply(&self, _: &Knob) -> crate::Result<()> { Ok(()) }
-  pub fn restrict(&self, _: &DeviceRules) -> crate::Result<()> { Ok(()) }
-  pub fn birthplace(&self) -> Option<std::os::fd::BorrowedFd<'_>> { None }
-  pub fn enter(&self, _: u32, _: bool) -> crate::Result<()> { Ok(()) }
+pub struct Planned {
+    /// Where it lies.
+    pub paths: Paths,
+    /// Its limits, in the order in which they are set, with the fields that ask for them.
+    pub knobs: Vec<(Pointer, Knob)>,
+    /// Which devices may be used. `None` if any may, in any way.
+    pub devices: Option<(Pointer, DeviceRules)>,
+}
+
+/// Plans the cgroup of the container `id`.
+///
+/// # Errors
+/// A limit makes no sense, or the host has no controller for it; `cgroups_path` names no cgroup; device rules can't be
+/// enforced here.
+pub fn plan(
+    id: &str,
+    cgroups_path: Option<&Path>,
+    resources: Option<&LinuxResources>,
+    hierarchies: &Hierarchies,
+) -> Result<Planned, ConfigError> {
+    let knobs = resources.map_or(Ok(Vec::new()), |wanted| knobs::knobs(wanted, hierarchies))?;
+    let enabled = knobs::enabled(&knobs, resources, hierarchies);
+    let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
+    Ok(Planned { paths, knobs, devices: devices(resources, hierarchies)? })
+}
+
+/// Plans new limits for a container that exists. Pointers begin with `/linux/resources`. Device rules never change.
+///
+/// # Errors
+/// A limit makes no sense, or the host has no controller for it.
+pub fn plan_limits(
+    resources: &LinuxResources,
+    hierarchies: &Hierarchies,
+) -> Result<Vec<(Pointer, Knob)>, ConfigError> {
+    knobs::knobs(resources, hierarchies)
+}
+
+fn devices(
+    resources: Option<&LinuxResources>,
+    hierarchies: &Hierarchies,
+) -> Result<Option<(Pointer, DeviceRules)>, ConfigError> {
+    let at = knobs::resources().child("devices");
+    let wanted = resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
+    let rules = DeviceRules::new(wanted, &at)?;
+    if rules.allow_everything() {
+        return Ok(None);
+    }
+    if hierarchies.v1_with("devices").is_some() {
+        exceptions::writes(&rules).map_err(|problem| ConfigError::new(at.clone(), problem))?;
+    } else if hierarchies.v2.is_none() {
+        return Err(ConfigError::new(
+            at,
+            "nothing on this host can restrict devices: mount cgroup2, or version 1 with the devices controller",
+        ));
+    }
+    Ok(Some((at, rules)))
 }

@@ -3,6 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 pub(crate) mod arch;
+pub(crate) mod bpf;
 pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod spawn;
