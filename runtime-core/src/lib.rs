@@ -25,3 +25,4 @@ pub use error::{Error, Result};
 pub use host::Host;
 pub use plan::Plan;
 pub use spec::Spec;
+pub use sys::signals;

@@ -1,1 +1,3 @@
 //! Typed system calls that the chosen crates lack.
+
+pub mod signals;
