@@ -11,7 +11,7 @@ mod start;
 mod state;
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command};
 
@@ -132,7 +132,7 @@ pub(crate) fn id_of(matches: &ArgMatches) -> Result<ContainerId, Failure> {
 ///
 /// # Errors
 /// It isn't one.
-pub(crate) fn open_bundle(path: &std::path::Path, log: &Log) -> Result<Bundle, Failure> {
+pub(crate) fn open_bundle(path: &Path, log: &Log) -> Result<Bundle, Failure> {
     let bundle = Bundle::open(path)?;
     bundle.spec().warnings().iter().for_each(|warning| log.warning(&warning.to_string()));
     Ok(bundle)

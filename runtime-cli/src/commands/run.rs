@@ -1,5 +1,6 @@
 //! `run`: create and start in one go, and in the foreground wait for the end.
 
+use std::mem;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
@@ -85,14 +86,14 @@ struct Launch {
 impl Launch {
     // Only the attempt itself can tell whether an id is free: another command may take it at any moment.
     fn go(&self) -> Result<(&ContainerId, Running), Failure> {
-        let mut taken = None;
+        let mut taken = Error::Exists(self.bundle.path().display().to_string());
         for id in &self.ids {
             match Container::run(&self.root, id, &self.bundle, &self.options) {
-                Err(error @ Error::Exists(_)) => taken = Some(error),
+                Err(error @ Error::Exists(_)) => taken = error,
                 running => return Ok((id, running?)),
             }
         }
-        Err(taken.unwrap_or_else(|| Error::InvalidId(String::new())).into())
+        Err(taken.into())
     }
 }
 
@@ -100,10 +101,12 @@ impl Launch {
 // twice, and the container would hang when this process is stopped.
 //
 // Signals are blocked before the container exists, so that none ends this process without reaching the container.
-// The init program clears the mask that it inherits.
+// The init program clears the mask that it inherits. They stay blocked to the end: one that comes too late must not
+// replace the container's status by a death of our own.
 fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, Failure> {
     let blocked = signals::block_all();
     let queue = blocked.queue()?;
+    mem::forget(blocked);
     let (id, running) = launch.go()?;
     let pass_on = |signal| {
         if let Err(error) = running.signal(signal) {
