@@ -1,3 +1,87 @@
-//! The `runtime` command.
+//! The `runtime` command: what runc's users type, brought to the library.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod commands;
+mod compat;
+mod failure;
+mod library;
+mod log;
+mod naming;
+mod output;
+mod version;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use args::Parsed;
+use commands::{Session, Verb};
+use failure::Failure;
+use library::Context;
+use log::Log;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let mut log = Log::to_stderr();
+    match obey(&arguments, &mut log) {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            log.error(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+// From the moment when the log is open, a failure is recorded there too.
+fn obey(arguments: &[OsString], log: &mut Log) -> Result<u8, Failure> {
+    let (globals, rest) = match args::split(arguments)? {
+        (Parsed::Help(text), _) => return say(&text),
+        (Parsed::Matches(globals), rest) => (globals, rest),
+    };
+    if args::is_set(&globals, "version") {
+        return say(&version::text());
+    }
+    *log = open_log(&globals)?;
+    log.debug(|| format!("runtime {}: {arguments:?}", version::VERSION));
+    let session = Session::new(&globals, log)?;
+    match rest {
+        [] => say(&args::help()),
+        [word, rest @ ..] if word == "help" || word == "h" => help(rest),
+        [word, rest @ ..] => {
+            let verb = Verb::named(word)?;
+            match args::parse(verb, rest)? {
+                Parsed::Help(text) => say(&text),
+                Parsed::Matches(matches) => {
+                    (verb.run)(&matches, &session).map_err(|failure| failure.of(verb.name))
+                }
+            }
+        }
+    }
+}
+
+fn open_log(globals: &ArgMatches) -> Result<Log, Failure> {
+    let format = args::text_of(globals, "log-format").parse()?;
+    Log::open(args::path_of(globals, "log").map(PathBuf::as_path), format, args::is_set(globals, "debug"))
+}
+
+fn help(words: &[OsString]) -> Result<u8, Failure> {
+    match words {
+        [] => say(&args::help()),
+        [word, ..] => say(&args::command(Verb::named(word)?).render_help().to_string()),
+    }
+}
+
+fn say(text: &str) -> Result<u8, Failure> {
+    output::print(text).map(|()| 0)
+}
+
+/// A path from the caller, independent of the working directory. Links and `..` stay: the kernel resolves them when
+/// the path is used.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    let absolute = std::path::absolute(path);
+    Ok(absolute.doing(|| format!("cannot make {:?} an absolute path", path.display().to_string()))?)
+}

@@ -51,7 +51,7 @@ pub enum Error {
     )]
     InvalidId(String),
     /// There is no such container.
-    #[error("container {0:?} does not exist")]
+    #[error("container does not exist: {0}")]
     NotFound(String),
     /// There is one already.
     #[error("container with given ID already exists: {0}")]

@@ -16,7 +16,8 @@ use rustix::thread::futex;
 
 use crate::step::Call;
 use crate::sys::arch;
-use crate::sys::process::{KeepDumpable, SignalsBlocked};
+use crate::sys::process::KeepDumpable;
+use crate::sys::signals;
 use crate::wire::{Failure, Report};
 
 /// What to give birth to.
@@ -107,7 +108,7 @@ pub(super) fn birth(request: Request<'_>) -> Result<Newborn, Errno> {
     });
     memory.request = child_request(&memory, namespaces, cgroup);
     let dumpable = KeepDumpable::of_this_process();
-    let quiet = SignalsBlocked::now();
+    let quiet = signals::block_all();
     let pid = if memory.join.is_empty() { clone_child(&memory) } else { clone_through_joiner(&memory) };
     drop(quiet);
     // SAFETY: the kernel just made this descriptor for us; nobody else knows its number.

@@ -14,7 +14,7 @@ use super::file::{self, absent, unlink};
 use super::record::{Intent, Record};
 use super::root::StateRoot;
 use crate::error::{Context, Result};
-use crate::id::ContainerId;
+use crate::spec::ContainerId;
 
 const INTENT: &str = "intent.json";
 /// The intent is removed last.

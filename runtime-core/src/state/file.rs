@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::record::{Document, VERSION};
 use crate::error::{Context, Error, Result};
-use crate::id::ContainerId;
+use crate::spec::ContainerId;
 
 /// The most that is read of a file: far above what is ever written, far below what harms the reader.
 const LIMIT: u64 = 64 << 20;

@@ -10,7 +10,7 @@ use super::Identity;
 use crate::cgroup;
 use crate::container::Status;
 use crate::hooks::{Hooks, Kind};
-use crate::id::ContainerId;
+use crate::spec::ContainerId;
 
 /// The version of [`Intent`] and [`Record`] that this library writes and reads.
 pub const VERSION: u32 = 1;

@@ -19,7 +19,7 @@ use super::entry::{self, Entry};
 use super::file::{self, absent, directory};
 use super::record::Record;
 use crate::error::{Context, Error, Result};
-use crate::id::ContainerId;
+use crate::spec::ContainerId;
 
 /// What can be made again. It has the form of a container's name, so no container may have it.
 const CACHE: &str = ".cache";

@@ -17,7 +17,7 @@ use super::*;
 use crate::cgroup;
 use crate::error::Error;
 use crate::hooks::{Hooks, Kind};
-use crate::id::ContainerId;
+use crate::spec::ContainerId;
 
 const NOW: Duration = Duration::ZERO;
 const SOON: Duration = Duration::from_millis(100);

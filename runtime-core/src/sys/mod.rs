@@ -6,4 +6,5 @@ pub(crate) mod arch;
 pub(crate) mod bpf;
 pub(crate) mod mount;
 pub(crate) mod process;
+pub mod signals;
 pub(crate) mod spawn;

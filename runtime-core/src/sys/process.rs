@@ -2,31 +2,6 @@
 
 use rustix::io::Errno;
 
-/// While it lives, this thread takes no signal; then its mask is as before.
-pub(crate) struct SignalsBlocked {
-    before: libc::sigset_t,
-}
-
-impl SignalsBlocked {
-    pub(crate) fn now() -> Self {
-        let mut before = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-        // SAFETY: the set is ours to fill.
-        unsafe { libc::sigfillset(all.as_mut_ptr()) };
-        // SAFETY: both sets live through the call; blocking the whole set can't fail.
-        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr()) };
-        // SAFETY: a zeroed set is a valid one, and the call filled it.
-        SignalsBlocked { before: unsafe { before.assume_init() } }
-    }
-}
-
-impl Drop for SignalsBlocked {
-    fn drop(&mut self) {
-        // SAFETY: the set came from the kernel.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
-    }
-}
-
 /// Sets a resource limit, by number, of another process. `u64::MAX` means no limit.
 pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };

@@ -1,0 +1,183 @@
+//! `run`: create and start in one go, and in the foreground wait for the end.
+
+use std::mem;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches};
+use runtime_core::signals::{self, Queue};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Signal};
+
+use super::{Session, Verb, create, open_bundle};
+use crate::args::{flag, is_set, path_of, text_of};
+use crate::failure::Failure;
+use crate::library::{
+    Bundle, Container, ContainerId, Context, CreateOptions, Error, Exit, Running, StateRoot,
+};
+use crate::{absolute, naming, output};
+
+pub(super) const VERB: Verb = Verb {
+    name: "run",
+    about: "Make a container, run its program and wait for it",
+    arguments: |table| {
+        create::making(table).args([
+            flag("detach", "Return when the program runs").short('d'),
+            flag("keep", "Leave the container for `delete` when it has ended"),
+            flag("no-subreaper", "Do not adopt processes that lost their parent"),
+            Arg::new("ID").required(true).value_name("ID|BUNDLE/").help(
+                "The container's name, or, with a slash, the path of its bundle, whose name it then takes",
+            ),
+        ])
+    },
+    run,
+};
+
+fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
+    let subject = subject(matches)?;
+    let options = create::options(matches, session)?;
+    let bundle = open_bundle(&subject.bundle, session.log)?;
+    let launch = Launch { root: session.make_root()?, ids: subject.ids, bundle, options };
+    if is_set(matches, "detach") {
+        let (id, _) = launch.go()?;
+        return if subject.named { Ok(0) } else { output::print(&format!("{}\n", id.as_str())).map(|()| 0) };
+    }
+    if !is_set(matches, "no-subreaper") {
+        // Any pid sets it; the one that is set is this process.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .doing(|| "cannot become a child subreaper".into())?;
+    }
+    foreground(&launch, is_set(matches, "keep"), session)
+}
+
+// What is run.
+struct Subject {
+    bundle: PathBuf,
+    // To be tried in this order until one is free.
+    ids: Vec<ContainerId>,
+    // Whether the user chose the id.
+    named: bool,
+}
+
+// `run bundle/` or `run [-b bundle] id`: a slash can't be part of an id.
+fn subject(matches: &ArgMatches) -> Result<Subject, Failure> {
+    let argument = text_of(matches, "ID");
+    if !naming::is_path(argument) {
+        let bundle = create::bundle_path(matches)?;
+        return Ok(Subject { bundle, ids: vec![ContainerId::new(argument)?], named: true });
+    }
+    if path_of(matches, "bundle").is_some() {
+        let problem = format!(
+            "{argument:?} is the path of a bundle, and so is the value of --bundle: give one of them"
+        );
+        return Err(Failure::Usage(problem));
+    }
+    let bundle = absolute(argument.as_ref())?;
+    Ok(Subject { ids: naming::candidates(&bundle)?, bundle, named: false })
+}
+
+struct Launch {
+    root: StateRoot,
+    ids: Vec<ContainerId>,
+    bundle: Bundle,
+    options: CreateOptions,
+}
+
+impl Launch {
+    // Only the attempt itself can tell whether an id is free: another command may take it at any moment.
+    fn go(&self) -> Result<(&ContainerId, Running), Failure> {
+        let mut taken = Error::Exists(self.bundle.path().display().to_string());
+        for id in &self.ids {
+            match Container::run(&self.root, id, &self.bundle, &self.options) {
+                Err(error @ Error::Exists(_)) => taken = error,
+                running => return Ok((id, running?)),
+            }
+        }
+        Err(taken.into())
+    }
+}
+
+// The container has this process's standard streams themselves: with pipes in between, every byte would be copied
+// twice, and the container would hang when this process is stopped.
+//
+// Signals are blocked before the container exists, so that none ends this process without reaching the container.
+// The init program clears the mask that it inherits. They stay blocked to the end: one that comes too late must not
+// replace the container's status by a death of our own.
+fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, Failure> {
+    let blocked = signals::block_all();
+    let queue = blocked.queue()?;
+    mem::forget(blocked);
+    let (id, running) = launch.go()?;
+    let pass_on = |signal| {
+        if let Err(error) = running.signal(signal) {
+            session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
+        }
+    };
+    let attended = attend(running.pidfd(), running.pid(), &queue, pass_on);
+    let exit = attended.and_then(|()| Ok(running.wait()?));
+    let deleted = if keep { Ok(()) } else { Container::delete(&launch.root, id, true) };
+    let status = status(exit?);
+    deleted.map(|()| status).or_else(|error| match status {
+        0 => Err(error.into()),
+        // The status of the program says more to the caller than that of the cleaning up.
+        status => {
+            session.log.error(&error.to_string());
+            Ok(status)
+        }
+    })
+}
+
+// Until the container's first process has ended, hands its signals on to it.
+fn attend(pidfd: BorrowedFd<'_>, pid: Pid, queue: &Queue, pass_on: impl Fn(i32)) -> Result<(), Failure> {
+    loop {
+        let mut ready = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::new(queue, PollFlags::IN)];
+        poll(&mut ready, None).doing(|| "cannot wait for the container".into())?;
+        if ready.first().is_some_and(|pidfd| !pidfd.revents().is_empty()) {
+            return Ok(());
+        }
+        while let Some(signal) = queue.next()? {
+            match Signal::from_named_raw(signal) {
+                Some(Signal::CHILD) => signals::reap_strays(pid),
+                // SIGURG is about this process's own sockets, SIGWINCH about a terminal that the container lacks.
+                Some(Signal::URG | Signal::WINCH) => {}
+                _ => pass_on(signal),
+            }
+        }
+    }
+}
+
+// As shells do. Here is the place to say that the memory limit ended the container ("the container was killed because
+// it ran out of memory (limit N bytes)"), when the library tells it along with the exit.
+fn status(exit: Exit) -> u8 {
+    match exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    use super::*;
+
+    #[test]
+    fn a_signal_is_an_exit_status_above_128() {
+        assert_eq!(status(Exit::Code(3)), 3);
+        assert_eq!(status(Exit::Signal(9)), 137);
+    }
+
+    #[test]
+    fn attending_ends_with_the_process() {
+        let blocked = signals::block_all();
+        let queue = blocked.queue().unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        drop(child.stdin.take());
+        attend(std::os::fd::AsFd::as_fd(&pidfd), pid, &queue, |_| ()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+}

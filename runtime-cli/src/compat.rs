@@ -1,0 +1,134 @@
+//! Deliberate quirks of runc and its callers, each with its reason.
+
+use std::env;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::Mode;
+
+use crate::failure::Failure;
+use crate::library::{Error, Wanted};
+
+const DEFAULT_ROOT: &str = "/run/runtime";
+
+/// RUNC-COMPAT: engines hand on what Go's `ParseBool` understands.
+pub(crate) fn parse_bool(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("true or false is wanted"),
+    }
+}
+
+/// RUNC-COMPAT: `--rootless` is checked and not needed: what a caller may do is found out by trying.
+pub(crate) fn parse_rootless(text: &str) -> Result<Option<bool>, &'static str> {
+    match text {
+        "auto" | "" => Ok(None),
+        text => parse_bool(text).map(Some).map_err(|_| "true, false or auto is wanted"),
+    }
+}
+
+/// RUNC-COMPAT: users know failures of these two commands by their prefix; the others have none.
+pub(crate) fn prefix(verb: &str) -> &'static str {
+    match verb {
+        "create" => "runtime create failed: ",
+        "run" => "runtime run failed: ",
+        _ => "",
+    }
+}
+
+/// RUNC-COMPAT: engines send `kill --all` to sweep up what may remain, and don't expect it to complain that nothing
+/// does.
+///
+/// # Errors
+/// `answer`, apart from that.
+pub(crate) fn kill_answer(answer: Result<(), Error>, all: bool) -> Result<(), Error> {
+    match answer {
+        Err(Error::Status { wanted: Wanted::Kill, .. }) if all => Ok(()),
+        answer => answer,
+    }
+}
+
+/// The state root when `--root` is not given.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DefaultRoot {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// Whether it is below `XDG_RUNTIME_DIR`.
+    pub(crate) private: bool,
+}
+
+/// RUNC-COMPAT: users other than root keep their containers below `XDG_RUNTIME_DIR`, and so does the root of a user
+/// namespace unless `USER` says that root himself went there.
+pub(crate) fn default_root() -> DefaultRoot {
+    let directory = env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
+    let real_root = || {
+        let user_is_root = env::var_os("USER").is_some_and(|user| user == "root");
+        rustix::process::geteuid().is_root() && (user_is_root || !in_user_namespace())
+    };
+    match directory {
+        Some(directory) if !real_root() => {
+            DefaultRoot { path: Path::new(&directory).join("runtime"), private: true }
+        }
+        _ => DefaultRoot { path: DEFAULT_ROOT.into(), private: false },
+    }
+}
+
+// The first user namespace maps all ids to themselves.
+fn in_user_namespace() -> bool {
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !maps_everything(&map))
+}
+
+fn maps_everything(map: &str) -> bool {
+    map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// RUNC-COMPAT: the sticky bit tells cleaners of `XDG_RUNTIME_DIR` to leave a directory alone. Without it they do what
+/// they do, which is no reason to fail.
+pub(crate) fn keep_from_cleaners(path: &Path) {
+    let _ = rustix::fs::chmod(path, Mode::RWXU | Mode::SVTX);
+}
+
+/// RUNC-COMPAT: `--root` is made absolute, and may not be the root directory, below which everything would look like a
+/// container.
+///
+/// # Errors
+/// The path is `/` or empty.
+pub(crate) fn given_root(path: &Path) -> Result<PathBuf, Failure> {
+    let path = crate::absolute(path)?;
+    if path.components().any(|part| matches!(part, Component::Normal(_))) {
+        return Ok(path);
+    }
+    Err(Failure::Usage("option --root must not be /: give a directory of its own for the state".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_those_of_go() {
+        assert_eq!(["1", "t", "T", "true", "TRUE", "True"].map(parse_bool), [Ok(true); 6]);
+        assert_eq!(["0", "f", "F", "false", "FALSE", "False"].map(parse_bool), [Ok(false); 6]);
+        assert!(["yes", "", "tRUE"].iter().all(|text| parse_bool(text).is_err()));
+        assert_eq!(["auto", ""].map(parse_rootless), [Ok(None); 2]);
+        assert_eq!(parse_rootless("1"), Ok(Some(true)));
+        assert!(parse_rootless("maybe").is_err());
+    }
+
+    #[test]
+    fn the_root_directory_is_refused_in_every_disguise() {
+        for root in ["/", "//", "/.", "/../", ""] {
+            assert!(given_root(Path::new(root)).is_err(), "{root:?}");
+        }
+        assert_eq!(given_root(Path::new("/run//x/")).unwrap(), Path::new("/run/x"));
+        let here = env::current_dir().unwrap();
+        assert_eq!(given_root(Path::new("x")).unwrap(), here.join("x"));
+    }
+
+    #[test]
+    fn only_the_first_user_namespace_maps_everything() {
+        assert!(maps_everything("         0          0 4294967295\n"));
+        assert!(!maps_everything("0 1000 1\n1 100000 65536\n"));
+    }
+}

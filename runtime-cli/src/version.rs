@@ -1,0 +1,12 @@
+//! `--version`, in the lines that engines look for.
+
+/// The version of this program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+// What podman and others look for in the last line.
+const FEATURES: &str = "+CAP +SECCOMP +APPARMOR +SELINUX +EBPF";
+
+/// Docker and go-runc read the first line as three words and look for `commit: `.
+pub(crate) fn text() -> String {
+    format!("runtime version {VERSION}\ncommit: {}\nspec: 1.3.0\n{FEATURES}\n", env!("RUNTIME_COMMIT"))
+}
