@@ -36,9 +36,7 @@ pub enum Error {
     #[error("{0}")]
     Died(String),
     /// A container id with characters that can't be part of one.
-    #[error(
-        "invalid container ID format: {0:?} (letters, digits and _ + . - are allowed, but not . or .. alone)"
-    )]
+    #[error("invalid container ID format: {0:?} (letters, digits and _ + . - are allowed, but not . or .. alone)")]
     InvalidId(String),
     /// There is no such container.
     #[error("container {0:?} does not exist")]
