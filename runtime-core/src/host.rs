@@ -1,41 +1,93 @@
 //! What this machine offers, probed once. Planning takes the result as plain data.
 
-use std::path::PathBuf;
-
 use crate::cgroup::Hierarchies;
-use crate::error::Result;
+use crate::error::{Context, Error, Result};
 
 /// Facts about the machine and the caller that a plan depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {
     /// The cgroup hierarchies and where this process is in them.
     pub cgroups: Hierarchies,
-    /// This process's capability bounding set, bit n for capability n.
+    /// The capability bounding set of this process, bit n for capability n.
     pub bounding: u64,
+    /// The permitted capabilities of this process.
+    pub permitted: u64,
     /// Signals that this process ignores (bit n-1 for signal n): a container must not inherit that.
     pub ignored_signals: u64,
-    /// The effective user id.
-    pub euid: u32,
-    /// Whether `/proc/kcore` exists; then `/dev/core` points to it.
-    pub has_kcore: bool,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
-    /// Whether AppArmor is enabled.
-    pub apparmor: bool,
-    /// Whether SELinux is enabled.
-    pub selinux: bool,
-    /// The namespaces of this process as (type, inode), to tell whether a path leads to the host's own.
-    pub namespaces: Vec<(crate::step::Namespace, u64)>,
-    /// The root of the trusted procfs, normally `/proc`.
-    pub proc: PathBuf,
 }
 
 impl Host {
     /// Looks at this machine.
     ///
     /// # Errors
-    /// `/proc` is missing, or is not a procfs.
+    /// `/proc` is missing, or says nothing about this process.
     pub fn probe() -> Result<Self> {
-        Err(crate::error::Error::Died("unwritten".into()))
+        let path = "/proc/self/status";
+        let status = std::fs::read_to_string(path).doing(|| format!("cannot read {path}"))?;
+        let set = |name: &str| {
+            hexadecimal(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
+        };
+        Ok(Host {
+            cgroups: Hierarchies::probe()?,
+            bounding: set("CapBnd:")?,
+            permitted: set("CapPrm:")?,
+            ignored_signals: set("SigIgn:")?,
+            kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
+        })
+    }
+
+    /// Whether a process can be born in a cgroup (version 2).
+    pub fn has_clone_into_cgroup(&self) -> bool {
+        // KERNEL(5.7): CLONE_INTO_CGROUP.
+        self.kernel >= (5, 7) && self.cgroups.v2.is_some()
+    }
+
+    /// The kernel's capabilities, which a new user namespace grants in full.
+    pub fn all_capabilities(&self) -> u64 {
+        // KERNEL(5.9): CAP_CHECKPOINT_RESTORE; 5.8 brought CAP_PERFMON and CAP_BPF.
+        let count = match self.kernel {
+            (5, 8) => 40,
+            kernel if kernel < (5, 8) => 38,
+            _ => 41,
+        };
+        (1 << count) - 1
+    }
+}
+
+fn hexadecimal(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn kernel_version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_versions_are_read_up_to_the_minor_number() {
+        for (release, version) in [("6.18.44-fc", (6, 18)), ("5.4", (5, 4)), ("6", (6, 0)), ("", (0, 0))] {
+            assert_eq!(kernel_version(release), version, "{release}");
+        }
+    }
+
+    #[test]
+    fn status_lines_are_hexadecimal_sets() {
+        let status = "Name:\tx\nSigIgn:\t0000000000001000\nCapBnd:\t000001fffeffffff\n";
+        assert_eq!(hexadecimal(status, "SigIgn:"), Some(1 << 12));
+        assert_eq!(hexadecimal(status, "CapBnd:"), Some(0x1ff_feff_ffff));
+        assert_eq!(hexadecimal(status, "CapPrm:"), None);
+    }
+
+    #[test]
+    fn this_machine_can_be_probed() {
+        let host = Host::probe().unwrap();
+        assert!(host.kernel >= (5, 4), "{host:?}");
     }
 }

@@ -77,7 +77,7 @@ fn a_life() {
     assert!(sample.directories().iter().all(|directory| directory.is_dir()));
     let pid = sample.sleeper(&cgroup);
     assert_eq!(sample.paths.pids().unwrap(), [pid]);
-    assert_eq!(sample.paths.oom_kills(), Some(0));
+    assert_eq!(sample.paths.oom_kills(), sample.paths.v1("memory").map(|_| 0));
     assert_eq!(cgroup.birthplace().is_some(), sample.paths.v2().is_some());
     let stuck = sample.paths.remove(Instant::now()).unwrap_err().to_string();
     assert!(stuck.contains(&format!("1 process(es) are left: {pid}")), "{stuck}");
@@ -203,6 +203,10 @@ fn version_1_kills_by_freezing() {
 
 #[test]
 fn limits_are_set() {
+    let hierarchies = Hierarchies::probe().unwrap();
+    if ["memory", "pids", "cpu", "cpuset"].iter().any(|name| hierarchies.version_of(name).is_none()) {
+        return;
+    }
     let (paths, planned) = Sample::paths(
         "limits",
         r#"{"memory":{"limit":67108864,"swap":134217728},"pids":{"limit":7},"cpu":{"shares":512,"quota":50000,
@@ -222,7 +226,6 @@ fn limits_are_set() {
     // Raising the period alone doesn't fit the old quota and so on: in either order it ends up right.
     for (quota, period) in [(900_000, 900_000), (5_000, 5_000), (400_000, 100_000)] {
         let json = format!(r#"{{"cpu":{{"quota":{quota},"period":{period}}}}}"#);
-        let hierarchies = Hierarchies::probe().unwrap();
         for (_, knob) in plan_limits(&serde_json::from_str(&json).unwrap(), &hierarchies).unwrap() {
             cgroup.apply(&knob).unwrap();
         }

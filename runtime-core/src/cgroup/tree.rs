@@ -17,6 +17,9 @@ use crate::error::{Context, Result};
 
 type IoResult<T> = rustix::io::Result<T>;
 
+/// How many cgroups are looked at: more than the kernel has ids for, so that only a chase without end gets there.
+const MOST: usize = 1 << 20;
+
 /// Goes through a directory and all below it. `enter` is called for each before those below it, `leave` for each but
 /// the top, with its parent and its name, after those below it.
 pub(super) fn walk(
@@ -28,7 +31,7 @@ pub(super) fn walk(
     let mut names = Vec::new();
     enter(&here)?;
     let mut todo = vec![files::subdirectories(&here)?];
-    loop {
+    for _ in 0..MOST {
         if let Some(name) = todo.last_mut().and_then(Vec::pop) {
             here = match files::open_directory(&here, OsStr::from_bytes(name.to_bytes())) {
                 Ok(child) => child,
@@ -46,6 +49,7 @@ pub(super) fn walk(
             return Ok(());
         }
     }
+    Err(Errno::LOOP)
 }
 
 /// Whether this is how the kernel answers when a cgroup was removed before or during a call.

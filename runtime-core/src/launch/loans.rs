@@ -7,10 +7,13 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{ConfigError, Context, Error, Result};
 use crate::plan::{Loan, LoanMapping, LoanSource};
 use crate::step::{Namespace, Propagation};
 use crate::sys::mount::set_attributes;
+
+/// The magic number of procfs.
+const PROC_MAGIC: rustix::fs::FsWord = 0x9fa0;
 
 /// Opens what a loan names, with its propagation, attributes and ids.
 pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>) -> Result<OwnedFd> {
@@ -37,6 +40,10 @@ fn open_tree(loan: &Loan) -> Result<OwnedFd> {
     };
     let tree = rustix::mount::open_tree(CWD, path, flags | recursive)
         .doing(|| format!("cannot open {}", path.display()))?;
+    if loan.only_procfs && rustix::fs::fstatfs(&tree).doing(|| "fstatfs".into())?.f_type != PROC_MAGIC {
+        let problem = format!("only a procfs can lie on /proc, which {} is not", path.display());
+        return Err(ConfigError::new("/mounts", problem).into());
+    }
     match loan.source {
         LoanSource::Device { major, minor, .. } => check_device(tree.as_fd(), path, major, minor).map(|()| tree),
         _ => Ok(tree),
@@ -86,4 +93,35 @@ fn map_ids(
 pub(super) fn open_namespace(kind: Namespace, path: &Path) -> Result<OwnedFd> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .doing(|| format!("cannot open the {} namespace {}", kind.word(), path.display()))
+}
+
+/// Refuses a namespace that is our own.
+pub(super) fn refuse_own(kind: Namespace, path: &Path, namespace: &OwnedFd) -> Result<()> {
+    let own = format!("/proc/self/ns/{}", file_name(kind));
+    let doing = || format!("cannot look at {own}");
+    let ours = rustix::fs::stat(&own).doing(doing)?;
+    let theirs = rustix::fs::fstat(namespace).doing(doing)?;
+    if (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino) {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} is the host's own {} namespace; kernel parameters of linux.sysctl can't be set in it",
+        path.display(),
+        kind.word()
+    );
+    Err(ConfigError::new("/linux/namespaces", problem).into())
+}
+
+/// The name of a namespace in `/proc/PID/ns`.
+pub(crate) fn file_name(kind: Namespace) -> &'static str {
+    match kind {
+        Namespace::User => "user",
+        Namespace::Mount => "mnt",
+        Namespace::Pid => "pid",
+        Namespace::Network => "net",
+        Namespace::Ipc => "ipc",
+        Namespace::Uts => "uts",
+        Namespace::Cgroup => "cgroup",
+        Namespace::Time => "time",
+    }
 }

@@ -131,7 +131,13 @@ impl Walk<'_> {
                 self.born()?.dialogue.go().doing(lost)?;
             }
             Action::EnterCgroup { born_inside } => self.cgroup()?.enter(self.process()?.pid, *born_inside)?,
-            Action::LendNamespace { kind, path } => self.lend(loans::open_namespace(*kind, path)?)?,
+            Action::LendNamespace { kind, path, foreign } => {
+                let namespace = loans::open_namespace(*kind, path)?;
+                if *foreign {
+                    loans::refuse_own(*kind, path, &namespace)?;
+                }
+                self.lend(namespace)?;
+            }
             Action::LendMount(loan) => {
                 let own = || loans::open_namespace(Namespace::User, &user_namespace_of(self.process()?));
                 self.lend(loans::open(loan, own)?)?;

@@ -27,7 +27,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     // Hooks see the mounts, and the host's tree beside them: some add mounts of their own.
     hooks::before_pivot(plan, spec);
     // Parameters are written while /proc/sys may be written.
-    rootfs::write_sysctls(plan, spec, host)?;
+    rootfs::write_sysctls(plan, spec)?;
     rootfs::hide(plan, spec)?;
     rootfs::make_readonly(plan, spec)?;
     rootfs::pivot(plan, spec, request)?;

@@ -41,9 +41,9 @@ impl Sets {
 
     /// What the kernel can grant here: a capability that the caller lacks is not an error (config.md), and each set
     /// is bounded by the one that it draws on.
-    fn possible(self, host: &Host) -> Self {
-        let permitted = self.permitted & host.bounding;
-        let inheritable = self.inheritable & host.bounding;
+    fn possible(self, spec: &Spec, host: &Host) -> Self {
+        let permitted = self.permitted & grantable(spec, host);
+        let inheritable = self.inheritable & grantable(spec, host);
         Sets {
             bounding: self.bounding,
             permitted,
@@ -56,6 +56,22 @@ impl Sets {
     fn step(self) -> Step<Owned> {
         let Sets { effective, permitted, inheritable, ambient, .. } = self;
         Step::SetCapabilities { effective, permitted, inheritable, ambient }
+    }
+}
+
+/// The capabilities that a process of ours can have: all of them in a user namespace of its own.
+fn grantable(spec: &Spec, host: &Host) -> u64 {
+    match Wish::of(spec, Namespace::User) {
+        Wish::Host => host.permitted & host.bounding,
+        Wish::New | Wish::Join(_) => host.all_capabilities(),
+    }
+}
+
+/// The bounding set that a process of ours starts with.
+fn bounding(spec: &Spec, host: &Host) -> u64 {
+    match Wish::of(spec, Namespace::User) {
+        Wish::Host => host.bounding,
+        Wish::New | Wish::Join(_) => host.all_capabilities(),
     }
 }
 
@@ -81,8 +97,8 @@ pub(super) fn shed(plan: &mut Draft, spec: &Spec, host: &Host, filtered: bool) -
     if forbids_new_privileges(spec) {
         plan.init("/process/noNewPrivileges", Step::ForbidNewPrivileges);
     }
-    let sets = Sets::of(spec).possible(host);
-    let capabilities = host.bounding & !sets.bounding;
+    let sets = Sets::of(spec).possible(spec, host);
+    let capabilities = bounding(spec, host) & !sets.bounding;
     if capabilities != 0 {
         plan.init("/process/capabilities/bounding", Step::DropBounding { capabilities });
     }
@@ -90,8 +106,8 @@ pub(super) fn shed(plan: &mut Draft, spec: &Spec, host: &Host, filtered: bool) -
     let mut sets = sets;
     if filtered && !forbids_new_privileges(spec) {
         // The filter is loaded later, and that takes this capability unless new privileges are forbidden.
-        sets.permitted |= SYS_ADMIN & host.bounding;
-        sets.effective |= SYS_ADMIN & host.bounding;
+        sets.permitted |= SYS_ADMIN & grantable(spec, host);
+        sets.effective |= SYS_ADMIN & grantable(spec, host);
     }
     plan.init("/process/capabilities", sets.step());
     Ok(())
@@ -126,7 +142,7 @@ pub(super) fn confine(plan: &mut Draft, spec: &Spec, host: &Host, profile: Optio
     let Some(profile) = profile else { return Ok(()) };
     plan.init("/linux/seccomp", Step::InstallSeccomp { flags: profile.flags(), filter: 0 });
     if !forbids_new_privileges(spec) {
-        plan.init("/process/capabilities", Sets::of(spec).possible(host).step());
+        plan.init("/process/capabilities", Sets::of(spec).possible(spec, host).step());
     }
     Ok(())
 }

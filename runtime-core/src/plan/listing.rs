@@ -82,7 +82,7 @@ impl Display for Action {
                 write!(f, "map user ids {} and group ids {}", Maps(uids), Maps(gids))
             }
             Action::EnterCgroup { .. } => write!(f, "put it into the cgroup"),
-            Action::LendNamespace { kind, path } => {
+            Action::LendNamespace { kind, path, .. } => {
                 write!(f, "open the {} namespace {}", kind.word(), path.display())
             }
             Action::LendMount(loan) => loan.fmt(f),

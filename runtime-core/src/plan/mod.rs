@@ -184,6 +184,8 @@ pub enum Action {
         kind: Namespace,
         /// Its path on the host.
         path: PathBuf,
+        /// It must not be our own: kernel parameters are going to be written in it.
+        foreign: bool,
     },
     /// Opens a part of the host's tree as a mount of its own and sends it to init, which is about to attach it.
     LendMount(Box<Loan>),

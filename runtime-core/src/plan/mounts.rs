@@ -245,7 +245,7 @@ fn cgroups(
 ) -> Result<(), ConfigError> {
     let private = Wish::of(spec, Namespace::Cgroup) == Wish::New;
     let attributes = asked.options.flat.set | asked.options.deep.set;
-    if !host.cgroups.has_v1() {
+    if !host.cgroups.has_v1_controllers() {
         let Some(v2) = &host.cgroups.v2 else { return Ok(()) };
         return hierarchy(plan, spec, asked, cgroup, private, Hierarchy {
             mount: &v2.mount,
@@ -260,10 +260,8 @@ fn cgroups(
     plan.init(asked.origin.clone(), new_mount(asked, "tmpfs", &asked.destination, writable, &mode)?);
     for v1 in &host.cgroups.v1 {
         let place = format!("{}/{}", asked.destination, directory_name(&v1.mount));
-        let flags: Vec<&str> = match v1.name() {
-            Some(name) => vec!["none", name],
-            None => v1.controllers.iter().map(String::as_str).collect(),
-        };
+        let named = v1.controllers.iter().any(|controller| controller.starts_with("name=")).then_some("none");
+        let flags: Vec<&str> = named.into_iter().chain(v1.controllers.iter().map(String::as_str)).collect();
         let each = Hierarchy { mount: &v1.mount, fstype: "cgroup", flags: &flags, place: &place, attributes };
         hierarchy(plan, spec, asked, cgroup, private, each)?;
     }

@@ -81,12 +81,12 @@ pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) -> Resul
             _ => None,
         })
         .collect();
-    let into_cgroup = host.clone_into_cgroup;
+    let into_cgroup = host.has_clone_into_cgroup();
     plan.host("/linux/namespaces", Action::Clone { new, join, into_cgroup });
     if Wish::of(spec, Namespace::User) == Wish::New {
         plan.host("/linux/uidMappings", id_maps(spec));
     }
-    if !into_cgroup || host.cgroups.has_v1() {
+    if !into_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
     Ok(())
@@ -119,7 +119,8 @@ pub(super) fn enter(
     plan.init(Pointer::NONE, Step::Isolate { keep, ignored });
     for kind in JOINED_LATER {
         if let Wish::Join(path) = Wish::of(spec, kind) {
-            plan.host("/linux/namespaces", Action::LendNamespace { kind, path });
+            let foreign = crate::spec::sysctl::concern(spec, oci_type(kind));
+            plan.host("/linux/namespaces", Action::LendNamespace { kind, path, foreign });
             plan.init("/linux/namespaces", Step::JoinNamespace { kind });
         }
     }

@@ -2,8 +2,6 @@
 //!
 //! Only parameters that belong to a namespace of the container are let through: any other would change the host.
 
-use std::path::Path;
-
 use oci_spec::runtime::{self as oci, LinuxNamespaceType as Kind};
 
 use super::{Spec, name, quoted, rules};
@@ -44,21 +42,9 @@ fn mistake(key: &str, problem: String) -> ConfigError {
     ConfigError::new(Pointer::of("/linux/sysctl").child(name(key)), problem)
 }
 
-/// Refuses sysctls whose namespace is joined by path and is the host's own; `is_hosts` says whether it is.
-///
-/// # Errors
-/// The first such sysctl, in the order of their names.
-pub fn refuse_hosts_own(spec: &Spec, is_hosts: impl Fn(Kind, &Path) -> bool) -> Result<(), ConfigError> {
-    for (key, path) in sorted(spec.oci())? {
-        let namespace = owner(&path).and_then(|kind| spec.namespace(kind));
-        let Some((kind, joined)) = namespace.and_then(|ns| Some((ns.typ(), ns.path().as_deref()?))) else {
-            continue;
-        };
-        if is_hosts(kind, joined) {
-            return Err(mistake(key, in_hosts(key, kind)));
-        }
-    }
-    Ok(())
+/// Whether a parameter of the configuration belongs to namespaces of this type.
+pub(crate) fn concern(spec: &Spec, kind: Kind) -> bool {
+    sorted(spec.oci()).is_ok_and(|parameters| parameters.iter().any(|(_, path)| owner(path) == Some(kind)))
 }
 
 /// Checks every name against the allow list and the container's namespaces.
