@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::Mode;
 
 use crate::failure::Failure;
-use crate::library::{Error, Wanted};
+use runtime_core::Error;
+use runtime_core::error::Wanted;
 
 const DEFAULT_ROOT: &str = "/run/runtime";
 

@@ -1,6 +1,6 @@
 //! Why a command failed, as the sentence that the user reads.
 
-use crate::{compat, library};
+use crate::compat;
 
 /// Why a command failed. The exit status is 1 for every kind.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// The library's answer, or that of the kernel to a call of the command itself.
     #[error(transparent)]
-    Library(#[from] library::Error),
+    Library(#[from] runtime_core::Error),
     /// The command can't do what was asked.
     #[error("{0}")]
     Refused(String),

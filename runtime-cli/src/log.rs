@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::library::Context;
+use runtime_core::error::Context;
 
 /// The form of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,6 @@ mod args;
 mod commands;
 mod compat;
 mod failure;
-mod library;
 mod log;
 mod naming;
 mod output;
@@ -21,7 +20,7 @@ use clap::ArgMatches;
 use args::Parsed;
 use commands::{Session, Verb};
 use failure::Failure;
-use library::Context;
+use runtime_core::error::Context;
 use log::Log;
 
 fn main() -> ExitCode {

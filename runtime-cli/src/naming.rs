@@ -5,7 +5,7 @@ use std::iter;
 use std::path::Path;
 
 use crate::failure::Failure;
-use crate::library::ContainerId;
+use runtime_core::ContainerId;
 
 // Longer names would be too long as names of cgroups with something around them.
 const LONGEST: usize = 64;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::library::Context;
+use runtime_core::error::Context;
 
 /// Prints `text`. A reader that went away has read enough: that is no failure.
 ///

@@ -8,7 +8,7 @@ use super::{Session, Verb, id_of, open_bundle};
 use crate::absolute;
 use crate::args::{container, flag, is_set, path, path_of};
 use crate::failure::Failure;
-use crate::library::{Container, CreateOptions, TerminalOwner};
+use runtime_core::container::{Container, CreateOptions};
 
 pub(super) const VERB: Verb = Verb {
     name: "create",
@@ -65,9 +65,7 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
-        systemd_cgroup: session.systemd_cgroup,
         pid_file: path_of(matches, "pid-file").map(|path| absolute(path)).transpose()?,
-        terminal_owner: TerminalOwner::None,
     })
 }
 

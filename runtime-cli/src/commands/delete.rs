@@ -5,7 +5,8 @@ use clap::ArgMatches;
 use super::{Session, Verb, id_of};
 use crate::args::{container, flag, is_set};
 use crate::failure::Failure;
-use crate::library::{Container, Error};
+use runtime_core::Error;
+use runtime_core::container::Container;
 
 pub(super) const VERB: Verb = Verb {
     name: "delete",

@@ -8,7 +8,9 @@ use clap::ArgMatches;
 use super::{Session, Verb};
 use crate::args::{flag, is_set, text, text_of};
 use crate::failure::Failure;
-use crate::library::{Container, State};
+use runtime_core::Error;
+use runtime_core::container::Container;
+use runtime_core::state::State;
 use crate::output;
 
 pub(super) const VERB: Verb = Verb {
@@ -49,10 +51,12 @@ fn states(session: &Session<'_>) -> Result<Vec<State>, Failure> {
     };
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut states = Vec::new();
-    for (id, state) in Container::list(&root)? {
-        match state {
-            Ok(state) => states.push(State { owner: owner(&users, state.owner_uid), ..state }),
-            Err(error) => drop(writeln!(io::stderr(), "cannot read container {id:?}: {error}")),
+    for container in Container::list(&root)? {
+        match container.state().and_then(|state| Ok((state, container.owner()?))) {
+            Ok((state, uid)) => states.push(State { owner: owner(&users, uid), ..state }),
+            // It is being made, or was just removed.
+            Err(Error::NotFound(_)) => {}
+            Err(error) => drop(writeln!(io::stderr(), "cannot read container {}: {error}", container.id())),
         }
     }
     Ok(states)

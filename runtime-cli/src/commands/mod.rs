@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command};
 
 use crate::failure::Failure;
-use crate::library::{Bundle, Container, ContainerId, Error, StateRoot};
+use runtime_core::container::Container;
+use runtime_core::state::StateRoot;
+use runtime_core::{Bundle, ContainerId, Error};
 use crate::log::Log;
 use crate::{args, compat};
 

@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, value_parser};
 use super::{Session, Verb, open_bundle};
 use crate::args::{flag, is_set, path_of, text, text_of};
 use crate::failure::Failure;
-use crate::library::{ContainerId, Error, Host, plan};
+use runtime_core::{ContainerId, Error, Host, plan};
 use crate::{absolute, naming, output};
 
 pub(super) const VERB: Verb = Verb {
@@ -31,11 +31,11 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let path = absolute(path_of(matches, "BUNDLE").map_or(Path::new("."), PathBuf::as_path))?;
     let id = id(matches, &path)?;
     let bundle = open_bundle(&path, session.log)?;
-    let request = plan::Request { id: &id, bundle: bundle.path(), no_pivot: is_set(matches, "no-pivot") };
+    let request = plan::Request { no_pivot: is_set(matches, "no-pivot"), ..plan::Request::new(&id, bundle.rootfs()) };
     let plan = plan::create(bundle.spec(), &Host::probe()?, &request).map_err(Error::from)?;
     match text_of(matches, "format") {
-        "json" => output::print_pretty(&plan.listing_json()),
-        _ => output::print(&plan.listing().to_string()),
+        "json" => output::print_pretty(&plan.to_json()),
+        _ => output::print(&plan.to_string()),
     }
     .map(|()| 0)
 }

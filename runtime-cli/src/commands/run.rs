@@ -12,9 +12,10 @@ use rustix::process::{Pid, Signal};
 use super::{Session, Verb, create, open_bundle};
 use crate::args::{flag, is_set, path_of, text_of};
 use crate::failure::Failure;
-use crate::library::{
-    Bundle, Container, ContainerId, Context, CreateOptions, Error, Exit, Running, StateRoot,
-};
+use runtime_core::container::{Container, CreateOptions, Exit, Running};
+use runtime_core::error::Context;
+use runtime_core::state::StateRoot;
+use runtime_core::{Bundle, ContainerId, Error, Spec};
 use crate::{absolute, naming, output};
 
 pub(super) const VERB: Verb = Verb {
@@ -115,6 +116,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     };
     let attended = attend(running.pidfd(), running.pid(), &queue, pass_on);
     let exit = attended.and_then(|()| Ok(running.wait()?));
+    tell_about_memory(&exit, &running, launch.bundle.spec(), session);
     let deleted = if keep { Ok(()) } else { Container::delete(&launch.root, id, true) };
     let status = status(exit?);
     deleted.map(|()| status).or_else(|error| match status {
@@ -146,8 +148,18 @@ fn attend(pidfd: BorrowedFd<'_>, pid: Pid, queue: &Queue, pass_on: impl Fn(i32))
     }
 }
 
-// As shells do. Here is the place to say that the memory limit ended the container ("the container was killed because
-// it ran out of memory (limit N bytes)"), when the library tells it along with the exit.
+// Exit status 137 alone would not say why.
+fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spec, session: &Session<'_>) {
+    if !matches!(exit, Ok(Exit::Signal(9))) || !running.ran_out_of_memory() {
+        return;
+    }
+    let resources = spec.oci().linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let limit = resources.and_then(|resources| resources.memory().as_ref()).and_then(|memory| memory.limit());
+    let limit = limit.map_or_else(String::new, |limit| format!(" (linux.resources.memory.limit: {limit} bytes)"));
+    session.log.error(&format!("the container was killed because it ran out of memory{limit}"));
+}
+
+// As shells do.
 fn status(exit: Exit) -> u8 {
     match exit {
         Exit::Code(code) => code,

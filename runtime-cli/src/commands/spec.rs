@@ -10,8 +10,8 @@ use rustix::process::{getegid, geteuid};
 use super::Verb;
 use crate::args::{flag, is_set, path, path_of};
 use crate::failure::Failure;
-use crate::library::Context;
-use crate::library::spec::template_text;
+use runtime_core::error::Context;
+use runtime_core::spec;
 
 pub(super) const VERB: Verb = Verb {
     name: "spec",
@@ -36,7 +36,7 @@ fn write(matches: &ArgMatches) -> Result<(), Failure> {
         }
         file => file.doing(doing)?,
     };
-    Ok(file.write_all(template_text(rootless, has_only_cgroup2()).as_bytes()).doing(doing)?)
+    Ok(file.write_all(spec::template_text(&spec::template(rootless, has_only_cgroup2())).as_bytes()).doing(doing)?)
 }
 
 // Whether /sys/fs/cgroup is a cgroup2 file system: then a cgroup namespace can hide what is above.

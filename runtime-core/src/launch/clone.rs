@@ -80,6 +80,9 @@ struct Memory {
     joiner_stack: Stack,
 }
 
+/// `libc` has this constant in a type that is too narrow for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 const STACK_SIZE: usize = 8 * 1024;
 
 #[repr(C, align(16))]
@@ -123,7 +126,7 @@ fn no_request() -> libc::clone_args {
 
 fn child_request(memory: &Memory, namespaces: u64, cgroup: Option<RawFd>) -> libc::clone_args {
     let flags = (libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID) as u64;
-    let into_cgroup = cgroup.map_or(0, |_| libc::CLONE_INTO_CGROUP as u64);
+    let into_cgroup = cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
     // A sibling of the joiner, not its child; then the exit signal is the joiner's.
     let (parent, exit_signal) =
         if memory.join.is_empty() { (0, libc::SIGCHLD as u64) } else { (libc::CLONE_PARENT as u64, 0) };
@@ -228,7 +231,11 @@ extern "C" fn child(memory: usize) -> ! {
         become_root(memory);
     }
     for (ours, theirs) in &memory.descriptors {
-        if ours != theirs && call(libc::SYS_dup3, [*ours as usize, *theirs as usize, 0, 0, 0]) < 0 {
+        let answer = match ours == theirs {
+            true => call(libc::SYS_fcntl, [*ours as usize, libc::F_SETFD as usize, 0, 0, 0]),
+            false => call(libc::SYS_dup3, [*ours as usize, *theirs as usize, 0, 0, 0]),
+        };
+        if answer < 0 {
             leave();
         }
     }

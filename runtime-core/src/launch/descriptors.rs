@@ -6,13 +6,13 @@ use rustix::io::Errno;
 
 /// The descriptors that the user's program inherits, by number: 0, 1, 2, and preserved ones from 3 on.
 #[derive(Debug, Clone)]
-pub struct Descriptors<'a> {
+pub(crate) struct Descriptors<'a> {
     inherited: Vec<BorrowedFd<'a>>,
 }
 
 impl<'a> Descriptors<'a> {
     /// Standard input, output and error, then what is preserved, in order.
-    pub fn new(inherited: Vec<BorrowedFd<'a>>) -> Self {
+    pub(crate) fn new(inherited: Vec<BorrowedFd<'a>>) -> Self {
         Descriptors { inherited }
     }
 

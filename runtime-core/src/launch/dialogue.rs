@@ -4,6 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
@@ -72,14 +73,14 @@ impl Dialogue {
     pub(crate) fn hear(&self) -> Result<Heard, Errno> {
         let mut bytes = [0; Report::SIZE];
         let mut control = RecvAncillaryBuffer::default();
-        let heard = rustix::io::retry_on_intr(|| {
-            rustix::net::recvmsg(
-                &self.socket,
-                &mut [IoSliceMut::new(&mut bytes)],
-                &mut control,
-                RecvFlags::CMSG_CLOEXEC,
-            )
-        });
+        let heard = loop {
+            let mut place = [IoSliceMut::new(&mut bytes)];
+            match rustix::net::recvmsg(&self.socket, &mut place, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait_until_readable()?,
+                heard => break heard,
+            }
+        };
         match heard {
             Ok(message) if message.bytes == 0 => Ok(Heard::End),
             Err(Errno::CONNRESET) => Ok(Heard::End),
@@ -88,6 +89,15 @@ impl Dialogue {
                 Some(Report::Failed(failure)) => Ok(Heard::Failed(failure)),
                 None => Err(Errno::BADMSG),
             },
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl Dialogue {
+    fn wait_until_readable(&self) -> Result<(), Errno> {
+        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno),
         }
     }

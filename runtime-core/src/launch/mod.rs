@@ -24,7 +24,9 @@ use crate::step::{Namespace, Step};
 use crate::wire::{Blob, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
-pub use descriptors::Descriptors;
+pub(crate) use descriptors::Descriptors;
+pub(crate) use loans::file_name as namespace_file;
+pub(crate) use report::unexpected;
 use dialogue::{Dialogue, Heard};
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
@@ -61,15 +63,16 @@ pub(crate) enum Reached {
 
 /// Carries out a plan, up to the point where init waits for `start` or has executed the program.
 ///
-/// On error the process, if there was one, is dead; the keeper undoes the rest.
+/// `cgroup` is where the process goes if the plan makes no cgroup. On error the process, if there was one, is dead; the
+/// keeper undoes the rest.
 pub(crate) fn launch(
     plan: &Plan,
     filters: &[Vec<u8>],
     descriptors: &Descriptors<'_>,
+    cgroup: Option<Cgroup>,
     keeper: &mut dyn Keeper,
 ) -> Result<(Process, Reached)> {
-    let due = Due::Nothing;
-    let mut walk = Walk { plan, filters, descriptors, keeper, cgroup: None, born: None, due };
+    let mut walk = Walk { plan, filters, descriptors, keeper, cgroup, born: None, due: Due::Nothing };
     let reached = walk.through();
     match (reached, walk.born.take()) {
         (Ok(reached), Some(born)) => Ok((born.process, reached)),
@@ -218,7 +221,7 @@ impl Walk<'_> {
         self.give_due()?;
         match self.born()?.dialogue.hear().doing(lost)? {
             Heard::AtBarrier(step) if step == number => self.due = Due::Word,
-            heard => return Err(report::unexpected(self.plan, heard)),
+            heard => return Err(unexpected(self.plan, heard)),
         }
         // It executes init, so it has left our memory.
         self.born.as_mut().map(|born| born.memory.take());
@@ -230,7 +233,7 @@ impl Walk<'_> {
         self.give_due()?;
         match self.born()?.dialogue.hear().doing(lost)? {
             Heard::End => Ok(()),
-            heard => Err(report::unexpected(self.plan, heard)),
+            heard => Err(unexpected(self.plan, heard)),
         }
     }
 
@@ -253,7 +256,7 @@ impl Born {
     fn end(self, plan: &Plan, error: Error) -> Error {
         let error = match error {
             Error::System { errno: Errno::PIPE | Errno::CONNRESET, .. } => {
-                report::unexpected(plan, self.dialogue.hear().unwrap_or(Heard::End))
+                unexpected(plan, self.dialogue.hear().unwrap_or(Heard::End))
             }
             error => error,
         };

@@ -1,10 +1,18 @@
-//! When hooks run (config.md, "POSIX-platform Hooks"). How they run is `crate::hooks`' business.
+//! When hooks run (config.md, "POSIX-platform Hooks"), and how one gets into the container. How they are watched is
+//! `crate::hooks`' business.
 
-use super::draft::Draft;
-use super::{Action, Pointer};
-use crate::hooks::{Kind, planned};
+use std::path::PathBuf;
+
+use super::draft::{Draft, path, text};
+use super::{Action, Plan, Pointer, Request, identity, namespaces};
+use crate::error::ConfigError;
+use crate::hooks::{Hook, Kind, planned};
+use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Point, Step};
+use crate::step::{Home, Namespace, Point, Step};
+
+/// A namespace and the path that leads to it.
+pub(crate) type NamespacePath = (Namespace, PathBuf);
 
 /// The hooks that see the container's mounts and the host's tree.
 pub(super) fn before_pivot(plan: &mut Draft, spec: &Spec) {
@@ -29,4 +37,50 @@ fn run(plan: &mut Draft, spec: &Spec, kind: Kind) {
     if let Some(hooks) = planned(spec.oci(), kind) {
         plan.host(kind.pointer(), Action::RunHooks(hooks));
     }
+}
+
+/// Plans one hook that runs inside: in the namespaces that differ from ours, before or after the root was changed.
+///
+/// A hook of the start is looked up in the container, so it may be a program of the image: it gets no more than the
+/// container's own program.
+pub(crate) fn hook(
+    spec: &Spec,
+    host: &Host,
+    request: &Request,
+    foreign: &[NamespacePath],
+    kind: Kind,
+    hook: &Hook,
+) -> Result<Plan, ConfigError> {
+    let mut draft = Draft::default();
+    let plan = &mut draft;
+    let origin = kind.pointer();
+    let into_cgroup = host.has_clone_into_cgroup();
+    let join = namespaces::at_birth(foreign);
+    plan.host(origin.clone(), Action::Clone { new: Vec::new(), join, into_cgroup });
+    if !into_cgroup || !host.cgroups.v1.is_empty() {
+        plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
+    }
+    const STREAMS: u32 = 3;
+    plan.init(Pointer::NONE, Step::Isolate { keep: STREAMS, ignored: host.ignored_signals });
+    plan.init(Pointer::NONE, Step::Conceal);
+    namespaces::join(plan, foreign);
+    let seccomp = if kind == Kind::StartContainer { identity::seccomp_profile(spec)? } else { None };
+    if kind == Kind::StartContainer {
+        identity::shed(plan, spec, host, seccomp.is_some())?;
+        identity::confine(plan, spec, host, seccomp.as_ref())?;
+    } else {
+        plan.init(origin.clone(), identity::root_in(path(&origin, &request.rootfs)?));
+    }
+    let argv = hook.argv().unwrap_or_default();
+    plan.init(
+        origin.clone(),
+        Step::Execute {
+            candidates: vec![path(&origin, &hook.path)?],
+            arguments: argv,
+            environment: hook.env.iter().map(|each| text(&origin, each)).collect::<Result<_, _>>()?,
+            home: Home::AsGiven,
+            uid: 0,
+        },
+    );
+    Ok(Plan { entries: draft.entries, filters: seccomp.into_iter().collect() })
 }

@@ -131,6 +131,12 @@ fn become_user(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Root with all its capabilities, in that directory.
+pub(super) fn root_in(directory: std::ffi::CString) -> Step<Owned> {
+    let groups = Vec::new();
+    Step::BecomeUser { uid: 0, gid: 0, set_groups: false, groups, umask: DEFAULT_UMASK, directory }
+}
+
 /// A user namespace without a map of groups denies `setgroups`.
 fn may_set_groups(spec: &Spec) -> bool {
     let gids = spec.oci().linux().as_ref().and_then(|linux| linux.gid_mappings().as_ref());

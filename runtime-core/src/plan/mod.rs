@@ -28,6 +28,8 @@ use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
 pub use create::create;
+pub(crate) use hooks::{NamespacePath, hook};
+pub(crate) use namespaces::has_new as has_new_namespace;
 pub use request::Request;
 
 /// The planner's form of a step: it owns its texts and lists.

@@ -35,6 +35,11 @@ impl Wish {
     }
 }
 
+/// Whether the container gets a new namespace of that type.
+pub(crate) fn has_new(spec: &Spec, kind: Namespace) -> bool {
+    Wish::of(spec, kind) == Wish::New
+}
+
 fn oci_type(kind: Namespace) -> LinuxNamespaceType {
     match kind {
         Namespace::User => LinuxNamespaceType::User,
@@ -105,6 +110,25 @@ fn id_maps(spec: &Spec) -> Action {
 pub(super) fn id_map(list: &[LinuxIdMapping]) -> Vec<IdMap> {
     list.iter()
         .map(|range| IdMap { inside: range.container_id(), outside: range.host_id(), size: range.size() })
+        .collect()
+}
+
+/// The steps and loans that bring a process into existing namespaces which it was not born in.
+pub(super) fn join(plan: &mut Draft, namespaces: &[(Namespace, PathBuf)]) {
+    for kind in JOINED_LATER {
+        for (_, path) in namespaces.iter().filter(|(each, _)| *each == kind) {
+            plan.host(Pointer::NONE, Action::LendNamespace { kind, path: path.clone(), foreign: false });
+            plan.init(Pointer::NONE, Step::JoinNamespace { kind });
+        }
+    }
+}
+
+/// The namespaces among these that a process must be born in.
+pub(super) fn at_birth(namespaces: &[(Namespace, PathBuf)]) -> Vec<(Namespace, PathBuf)> {
+    JOINED_AT_BIRTH
+        .into_iter()
+        .flat_map(|kind| namespaces.iter().filter(move |(each, _)| *each == kind))
+        .cloned()
         .collect()
 }
 

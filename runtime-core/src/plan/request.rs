@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::spec::ContainerId;
 
 /// The circumstances of a container's creation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The container's name.
     pub id: ContainerId,
@@ -21,4 +23,20 @@ pub struct Request {
     pub inherited_descriptors: u32,
     /// Where the process id is written.
     pub pid_file: Option<PathBuf>,
+}
+
+impl Request {
+    /// The usual circumstances: init waits for `start`, and the program inherits the standard streams.
+    pub fn new(id: &ContainerId, rootfs: PathBuf) -> Self {
+        const STANDARD_STREAMS: u32 = 3;
+        Request {
+            id: id.clone(),
+            rootfs,
+            wait_for_start: true,
+            no_pivot: false,
+            no_new_keyring: false,
+            inherited_descriptors: STANDARD_STREAMS,
+            pid_file: None,
+        }
+    }
 }

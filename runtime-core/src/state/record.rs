@@ -10,6 +10,7 @@ use super::Identity;
 use crate::cgroup;
 use crate::container::Status;
 use crate::hooks::{Hooks, Kind};
+use crate::plan::Request;
 use crate::spec::ContainerId;
 
 /// The version of [`Intent`] and [`Record`] that this library writes and reads.
@@ -65,6 +66,8 @@ pub struct Record {
     /// The hooks that later commands run: startContainer, poststart, poststop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hooks>,
+    /// How it was asked for: with config.json it gives the same plan again.
+    pub request: Request,
 }
 
 impl Record {

@@ -1,5 +1,9 @@
 //! Process attributes that rustix lacks or that need care in a threaded caller.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 /// Sets a resource limit, by number, of another process. `u64::MAX` means no limit.
@@ -9,10 +13,7 @@ pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result
     let answer = unsafe {
         libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null::<libc::rlimit64>())
     };
-    if answer == 0 {
-        return Ok(());
-    }
-    Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+    if answer == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
 /// Keeps this process as dumpable as it is now: a child that shares our memory takes that away when it changes user.
@@ -38,4 +39,31 @@ impl Drop for KeepDumpable {
 fn is_dumpable() -> bool {
     // SAFETY: the call takes numbers only.
     unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
+}
+
+/// Sends a signal by number: real-time signals have no name.
+pub(crate) fn send_signal(process: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the call takes numbers and a null pointer.
+    let answer = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, none, 0) };
+    if answer == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Waits until a process has ended; false if it still lives after that time.
+pub(crate) fn wait_for_end(process: BorrowedFd<'_>, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap_or_default();
+        match poll(&mut [PollFd::from_borrowed_fd(process, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

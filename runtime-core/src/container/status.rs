@@ -1,4 +1,4 @@
-//! The verbs.
+//! Where a container is in its life.
 
 use std::fmt;
 

@@ -1,0 +1,205 @@
+//! Making a container: what stands outside of it while the plan is carried out.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::{Pid, getpid, geteuid};
+
+use super::{CreateOptions, hooks};
+use crate::bundle::Bundle;
+use crate::cgroup::{Cgroup, Paths};
+use crate::container::Status;
+use crate::error::{ConfigError, Context, Error, Result};
+use crate::hooks::{Hooks, Kind, planned};
+use crate::host::Host;
+use crate::launch::{Descriptors, Keeper, Process, launch};
+use crate::plan::{self, Plan, Request};
+use crate::seccomp;
+use crate::spec::{ContainerId, Spec};
+use crate::state::{Entry, Identity, Intent, Record, StateRoot, VERSION, timestamp};
+use crate::step::Namespace;
+use crate::sys;
+
+/// How far a creation goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    AwaitingStart,
+    Executed,
+}
+
+/// Makes a container; on error nothing is left of it.
+pub(super) fn make(
+    root: &StateRoot,
+    id: &ContainerId,
+    bundle: &Bundle,
+    options: &CreateOptions,
+    until: Until,
+) -> Result<(Process, Record)> {
+    let inherited = sys::inherited::descriptors(options.preserve_fds)?;
+    bundle.check_rootfs()?;
+    refuse_terminal(bundle.spec())?;
+    let host = Host::probe()?;
+    let request = request(id, bundle, options, until);
+    let plan = plan::create(bundle.spec(), &host, &request)?;
+    let filters = compile(&plan, root)?;
+    let mut maker = Maker::new(root.create(id)?, bundle, &host, request);
+    match launch(&plan, &filters, &Descriptors::new(inherited), None, &mut maker) {
+        Ok((process, _)) => maker.finish(process),
+        Err(error) => {
+            maker.undo();
+            Err(error)
+        }
+    }
+}
+
+fn request(id: &ContainerId, bundle: &Bundle, options: &CreateOptions, until: Until) -> Request {
+    let usual = Request::new(id, bundle.rootfs());
+    Request {
+        wait_for_start: until == Until::AwaitingStart,
+        no_pivot: options.no_pivot,
+        no_new_keyring: options.no_new_keyring,
+        inherited_descriptors: usual.inherited_descriptors + options.preserve_fds,
+        pid_file: options.pid_file.clone(),
+        ..usual
+    }
+}
+
+fn refuse_terminal(spec: &Spec) -> Result<()> {
+    match spec.oci().process().as_ref().and_then(|process| process.terminal()) {
+        Some(true) => {
+            Err(ConfigError::new("/process/terminal", "terminals are not supported yet; set it to false").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn compile(plan: &Plan, root: &StateRoot) -> Result<Vec<Vec<u8>>> {
+    plan.filters.iter().map(|profile| seccomp::cache::load(profile, &root.cache_path())).collect()
+}
+
+/// Who makes the container: keeps what must be undone if it fails.
+struct Maker<'a> {
+    entry: Entry,
+    bundle: &'a Bundle,
+    host: &'a Host,
+    request: Request,
+    cgroup: Option<Paths>,
+    record: Option<Record>,
+    hooks_ran: bool,
+}
+
+impl<'a> Maker<'a> {
+    fn new(entry: Entry, bundle: &'a Bundle, host: &'a Host, request: Request) -> Self {
+        Maker { entry, bundle, host, request, cgroup: None, record: None, hooks_ran: false }
+    }
+
+    fn spec(&self) -> &'a Spec {
+        self.bundle.spec()
+    }
+
+    fn describe(&self, process: &Process) -> Result<Record> {
+        let pid = Pid::from_raw(process.pid.cast_signed()).ok_or_else(|| Error::Died("a process without id".into()))?;
+        let oci = self.spec().oci();
+        let later = [Kind::StartContainer, Kind::Poststart, Kind::Poststop];
+        Ok(Record {
+            version: VERSION,
+            id: self.entry.id().clone(),
+            oci_version: oci.version().clone(),
+            init: Identity::of(pid)?,
+            bundle: self.bundle.path().to_path_buf(),
+            rootfs: self.request.rootfs.clone(),
+            created: timestamp(),
+            owner: geteuid().as_raw(),
+            annotations: oci.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            cgroup: self.cgroup.clone().unwrap_or_default(),
+            private_pid_namespace: plan::has_new_namespace(self.spec(), Namespace::Pid),
+            hooks: later.into_iter().filter_map(|kind| planned(oci, kind)).collect(),
+            request: self.request.clone(),
+        })
+    }
+
+    fn finish(self, process: Process) -> Result<(Process, Record)> {
+        match self.record {
+            Some(record) => Ok((process, record)),
+            None => Err(Error::Died("the plan records no container".into())),
+        }
+    }
+
+    /// Removes what was made. The error that led here is the one to tell; what can't be removed stays recorded, for
+    /// `delete --force`.
+    fn undo(self) {
+        let deadline = std::time::Instant::now() + super::PATIENCE;
+        if let Some(cgroup) = &self.cgroup {
+            let removed = cgroup.kill_all(deadline).and_then(|()| cgroup.remove(deadline));
+            if removed.is_err() {
+                return;
+            }
+        }
+        let state = self.record.as_ref().map(|record| record.state(Status::Stopped, ""));
+        let _ = self.entry.remove();
+        if let (true, Some(state), Some(poststop)) = (self.hooks_ran, state, planned(self.bundle.spec().oci(), Kind::Poststop)) {
+            let _ = poststop.run_all(&state);
+        }
+    }
+}
+
+impl Keeper for Maker<'_> {
+    fn keep_cgroup(&mut self, paths: &Paths) -> Result<Cgroup> {
+        let mut paths = paths.clone();
+        paths.note_missing_ancestors()?;
+        self.entry.write_intent(&Intent {
+            version: VERSION,
+            id: self.entry.id().clone(),
+            creator: Identity::of(getpid())?,
+            cgroup: paths.clone(),
+            init: None,
+            bundle: self.bundle.path().to_path_buf(),
+        })?;
+        self.entry.write_config(self.spec().raw())?;
+        let cgroup = paths.create()?;
+        self.cgroup = Some(paths);
+        Ok(cgroup)
+    }
+
+    fn run_hooks(&mut self, hooks: &Hooks, process: &Process) -> Result<()> {
+        self.hooks_ran = true;
+        let record = match self.record.take() {
+            Some(record) => record,
+            None => self.describe(process)?,
+        };
+        let answer = hooks::run(hooks, &record, self.spec(), self.host);
+        self.record = Some(record);
+        answer
+    }
+
+    fn record(&mut self, process: &Process) -> Result<()> {
+        let record = self.describe(process)?;
+        self.entry.write_record(&record)?;
+        self.record = Some(record);
+        Ok(())
+    }
+
+    fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()> {
+        write_pid_file(path, process.pid)
+    }
+
+    fn start_socket(&mut self) -> Result<OwnedFd> {
+        self.entry.listen()
+    }
+}
+
+/// Engines read the file whole, without trimming: a number and nothing else, there at once or not at all.
+fn write_pid_file(path: &Path, pid: u32) -> Result<()> {
+    let doing = || format!("cannot write the pid file {}", path.display());
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let hidden = format!(".{name}.{}", std::process::id());
+    let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(CWD, directory, place, Mode::empty()).doing(doing)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let written = rustix::fs::openat(&directory, &hidden, flags, Mode::from_raw_mode(0o644))
+        .and_then(|file| rustix::io::write(&file, pid.to_string().as_bytes()))
+        .and_then(|_| rustix::fs::renameat(directory.as_fd(), &hidden, directory.as_fd(), &name));
+    written.doing(doing)
+}

@@ -1,0 +1,72 @@
+//! `delete`: everything that belongs to a container goes, whatever state it is in.
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::{PATIENCE, status};
+use crate::cgroup::Paths;
+use crate::container::Status;
+use crate::error::{Error, Result, Wanted};
+use crate::hooks::{Hooks, Kind};
+use crate::spec::ContainerId;
+use crate::state::{Entry, Record, StateRoot};
+use crate::sys;
+
+pub(super) fn delete(root: &StateRoot, id: &ContainerId, force: bool) -> Result<()> {
+    let missing = || if force { Ok(()) } else { Err(Error::NotFound(id.to_string())) };
+    let Some(entry) = root.lock(id, PATIENCE)? else { return missing() };
+    match entry.record() {
+        Ok(Some(record)) => delete_recorded(entry, &record, force),
+        // A creation that was cut short: nobody else holds the lock, so nobody is still at it.
+        Ok(None) => remove_unfinished(entry).and_then(|()| missing()),
+        Err(_) if force => remove_unfinished(entry),
+        Err(damaged) => Err(damaged),
+    }
+}
+
+fn delete_recorded(entry: Entry, record: &Record, force: bool) -> Result<()> {
+    match status(record, entry.awaits_start()?)? {
+        Status::Stopped => {}
+        // A container that was never started has nothing to lose.
+        Status::Created => end(record)?,
+        _ if force => end(record)?,
+        status => return Err(Error::Status { id: entry.id().to_string(), status, wanted: Wanted::Delete }),
+    }
+    remove_cgroup(&record.cgroup)?;
+    let state = record.state(Status::Stopped, "");
+    entry.remove()?;
+    // The container is gone whatever these say.
+    let failures = record.hooks(Kind::Poststop).map_or_else(Vec::new, |hooks: &Hooks| hooks.run_all(&state));
+    drop(failures);
+    Ok(())
+}
+
+/// Kills the first process and waits until it is dead.
+fn end(record: &Record) -> Result<()> {
+    let Some(process) = record.init.open()? else { return Ok(()) };
+    let _ = pidfd_send_signal(&process, Signal::KILL);
+    if record.cgroup.is_frozen().unwrap_or(false) {
+        record.cgroup.thaw()?;
+    }
+    if sys::process::wait_for_end(process.as_fd(), PATIENCE) {
+        return Ok(());
+    }
+    Err(Error::Leftover(format!("container init still running: process {} does not die", record.init.pid)))
+}
+
+fn remove_cgroup(cgroup: &Paths) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    if !cgroup.pids()?.is_empty() {
+        cgroup.kill_all(deadline)?;
+    }
+    cgroup.remove(deadline)
+}
+
+fn remove_unfinished(entry: Entry) -> Result<()> {
+    if let Ok(Some(intent)) = entry.intent() {
+        remove_cgroup(&intent.cgroup)?;
+    }
+    entry.remove()
+}

@@ -1,0 +1,184 @@
+//! The verbs: what engines and people do with containers.
+
+mod create;
+mod delete;
+mod hooks;
+mod running;
+mod start;
+mod status;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::bundle::Bundle;
+use crate::error::{Context, Error, Result, Wanted};
+use crate::spec::ContainerId;
+use crate::state::{Record, Signs, State, StateRoot};
+
+pub use running::{Exit, Running};
+pub use status::Status;
+
+/// How long a command waits for another one that changes the same container, and for processes to die.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a container is made, apart from what its configuration says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// Move the root file system over `/` instead of pivoting to it: for hosts that run from an initramfs.
+    pub no_pivot: bool,
+    /// Stay in the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// How many descriptors from 3 on the program inherits besides the standard streams.
+    pub preserve_fds: u32,
+    /// Where the process id is written; absolute.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// A container that has been made.
+#[derive(Debug, Clone)]
+pub struct Container {
+    root: StateRoot,
+    id: ContainerId,
+}
+
+impl Container {
+    /// Makes a container, up to the point where only the user's program is missing.
+    ///
+    /// # Errors
+    /// The configuration can't be carried out; then nothing is left.
+    pub fn create(root: &StateRoot, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Self> {
+        create::make(root, id, bundle, options, create::Until::AwaitingStart)?;
+        Ok(Container { root: root.clone(), id: id.clone() })
+    }
+
+    /// Makes a container and executes the user's program in one go.
+    ///
+    /// # Errors
+    /// The configuration can't be carried out, or the program can't be executed; then nothing is left.
+    pub fn run(root: &StateRoot, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Running> {
+        let (process, record) = create::make(root, id, bundle, options, create::Until::Executed)?;
+        Ok(Running::new(process, record))
+    }
+
+    /// The container with that name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or its record is damaged.
+    pub fn find(root: &StateRoot, id: &ContainerId) -> Result<Self> {
+        match root.peek(id)? {
+            Some(_) => Ok(Container { root: root.clone(), id: id.clone() }),
+            None => Err(Error::NotFound(id.to_string())),
+        }
+    }
+
+    /// All containers, also those that are being made or removed.
+    ///
+    /// # Errors
+    /// The state directory can't be read.
+    pub fn list(root: &StateRoot) -> Result<Vec<Self>> {
+        Ok(root.ids()?.into_iter().map(|id| Container { root: root.clone(), id }).collect())
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// The user who made it, on the host.
+    ///
+    /// # Errors
+    /// It is gone, or its record is damaged.
+    pub fn owner(&self) -> Result<u32> {
+        Ok(self.record()?.owner)
+    }
+
+    /// The container's state, seen without waiting for other commands.
+    ///
+    /// # Errors
+    /// It is gone, or its record is damaged.
+    pub fn state(&self) -> Result<State> {
+        let record = self.record()?;
+        Ok(record.state(self.status(&record)?, String::new()))
+    }
+
+    /// Executes the user's program in a container that was created.
+    ///
+    /// # Errors
+    /// It was started before, or is dead; or the program can't be executed, or a hook failed: then it is dead.
+    pub fn start(&self) -> Result<()> {
+        start::start(&self.root, &self.id)
+    }
+
+    /// Sends a signal to the container's first process, or with `all` to every one. SIGKILL reaches every process of a
+    /// container that shares its pid namespace, since the death of the first one doesn't end them.
+    ///
+    /// # Errors
+    /// The container does not run, or the signal is none.
+    pub fn kill(&self, signal: i32, all: bool) -> Result<()> {
+        let record = self.record()?;
+        let deadline = Instant::now() + PATIENCE;
+        let named = Signal::from_named_raw(signal);
+        match (named, all) {
+            (Some(Signal::KILL), _) if all || !record.private_pid_namespace => {
+                self.refuse_stopped(&record)?;
+                record.cgroup.kill_all(deadline)
+            }
+            (Some(named), true) => {
+                self.refuse_stopped(&record)?;
+                record.cgroup.signal_all(named, deadline)
+            }
+            _ => {
+                let process = self.process(&record)?;
+                crate::sys::process::send_signal(process.as_fd(), signal)
+                    .doing(|| format!("cannot send signal {signal}"))?;
+                if signal == Signal::KILL.as_raw() && record.cgroup.is_frozen().unwrap_or(false) {
+                    record.cgroup.thaw()?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes a container and everything that belongs to it. With `force` it is killed first if it runs, and what a
+    /// creation that was cut short left behind is removed too; a container that doesn't exist is no error then.
+    ///
+    /// # Errors
+    /// It runs, or does not exist (both only without `force`); or something can't be removed.
+    pub fn delete(root: &StateRoot, id: &ContainerId, force: bool) -> Result<()> {
+        delete::delete(root, id, force)
+    }
+
+    fn record(&self) -> Result<Record> {
+        self.root.peek(&self.id)?.ok_or_else(|| Error::NotFound(self.id.to_string()))
+    }
+
+    fn status(&self, record: &Record) -> Result<Status> {
+        status(record, self.root.awaits_start(&self.id)?)
+    }
+
+    fn process(&self, record: &Record) -> Result<OwnedFd> {
+        record.init.open()?.ok_or_else(|| self.not_running(Status::Stopped))
+    }
+
+    fn refuse_stopped(&self, record: &Record) -> Result<()> {
+        // Without a pid namespace of its own its processes outlive the first one, and must be reachable.
+        if record.init.is_alive()? || !record.private_pid_namespace && !record.cgroup.pids()?.is_empty() {
+            return Ok(());
+        }
+        Err(self.not_running(Status::Stopped))
+    }
+
+    fn not_running(&self, status: Status) -> Error {
+        Error::Status { id: self.id.to_string(), status, wanted: Wanted::Kill }
+    }
+}
+
+fn status(record: &Record, awaits_start: bool) -> Result<Status> {
+    let alive = record.init.is_alive()?;
+    // Its freezer is of interest only where something could be frozen.
+    let frozen = alive && !awaits_start && record.cgroup.is_frozen().unwrap_or(false);
+    Ok(Signs { alive, awaits_start, frozen }.status())
+}

@@ -1,0 +1,73 @@
+//! A container whose program this process waits for.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
+
+use crate::error::{Context, Error, Result};
+use crate::launch::Process;
+use crate::state::Record;
+use crate::sys;
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It ended by itself, with this status.
+    Code(u8),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+/// A running container of which this process is the parent.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+    record: Record,
+}
+
+impl Running {
+    pub(super) fn new(process: Process, record: Record) -> Self {
+        Running { process, record }
+    }
+
+    /// The first process, as this process numbers it.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.pid.cast_signed()).unwrap_or(Pid::INIT)
+    }
+
+    /// The first process; readable when it has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd.as_fd()
+    }
+
+    /// Sends a signal to the first process.
+    ///
+    /// # Errors
+    /// It has ended, or the signal is none.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        sys::process::send_signal(self.pidfd(), signal).doing(|| format!("cannot send signal {signal}"))
+    }
+
+    /// Whether the kernel killed a process of the container because it ran out of memory. To be asked before the
+    /// container is deleted.
+    pub fn ran_out_of_memory(&self) -> bool {
+        self.record.cgroup.oom_kills().is_some_and(|count| count > 0)
+    }
+
+    /// Waits until the first process has ended, and reaps it.
+    ///
+    /// # Errors
+    /// Somebody else has reaped it.
+    pub fn wait(&self) -> Result<Exit> {
+        let answer = rustix::io::retry_on_intr(|| {
+            rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED)
+        });
+        let status = answer.doing(|| "cannot wait for the container".into())?;
+        status.as_ref().and_then(exit).ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
+    }
+}
+
+fn exit(status: &WaitIdStatus) -> Option<Exit> {
+    let code = status.exit_status().map(|code| Exit::Code((code & 0xff) as u8));
+    code.or_else(|| status.terminating_signal().map(Exit::Signal))
+}

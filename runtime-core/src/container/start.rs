@@ -1,0 +1,83 @@
+//! `start`: the second half of what `create` began.
+
+use std::time::Instant;
+
+use super::{PATIENCE, hooks, status};
+use crate::container::Status;
+use crate::error::{Context, Error, Result, Wanted};
+use crate::hooks::Kind;
+use crate::host::Host;
+use crate::launch::dialogue::{Dialogue, Heard};
+use crate::launch::unexpected;
+use crate::plan;
+use crate::spec::{ContainerId, Spec};
+use crate::state::{Entry, Record, StateRoot};
+
+pub(super) fn start(root: &StateRoot, id: &ContainerId) -> Result<()> {
+    let not_found = || Error::NotFound(id.to_string());
+    let entry = root.lock(id, PATIENCE)?.ok_or_else(not_found)?;
+    let record = entry.record()?.ok_or_else(not_found)?;
+    let wrong = |status| Error::Status { id: id.to_string(), status, wanted: Wanted::Start };
+    match status(&record, entry.awaits_start()?)? {
+        Status::Created => {}
+        other => return Err(wrong(other)),
+    }
+    let socket = entry.connect()?.ok_or_else(|| wrong(Status::Stopped))?;
+    Start { entry, record, dialogue: Dialogue::over(socket) }.carry_out()
+}
+
+struct Start {
+    entry: Entry,
+    record: Record,
+    dialogue: Dialogue,
+}
+
+impl Start {
+    fn carry_out(self) -> Result<()> {
+        match self.dialogue.hear().doing(lost)? {
+            Heard::AtBarrier(_) => {}
+            heard => return Err(self.explain(heard)),
+        }
+        if let Err(error) = self.run_hooks(Kind::StartContainer) {
+            self.end();
+            return Err(error);
+        }
+        // Now and not later: killed from here on, this command leaves a container that runs or is dead.
+        self.entry.withdraw_start_socket()?;
+        self.dialogue.go().doing(lost)?;
+        match self.dialogue.hear().doing(lost)? {
+            Heard::End => {}
+            heard => return Err(self.explain(heard)),
+        }
+        self.run_hooks(Kind::Poststart).inspect_err(|_| self.end())
+    }
+
+    fn run_hooks(&self, kind: Kind) -> Result<()> {
+        match self.record.hooks(kind) {
+            None => Ok(()),
+            Some(found) => hooks::run(found, &self.record, &self.spec()?, &Host::probe()?),
+        }
+    }
+
+    fn spec(&self) -> Result<Spec> {
+        let raw = self.entry.config()?.unwrap_or_default();
+        Ok(Spec::parse(raw)?)
+    }
+
+    fn end(&self) {
+        let _ = self.record.cgroup.kill_all(Instant::now() + PATIENCE);
+    }
+
+    /// The sentence about a failed step: the plan is made again to know what the step's number means.
+    fn explain(&self, heard: Heard) -> Error {
+        let plan = self.spec().and_then(|spec| Ok(plan::create(&spec, &Host::probe()?, &self.record.request)?));
+        match plan {
+            Ok(plan) => unexpected(&plan, heard),
+            Err(error) => error,
+        }
+    }
+}
+
+fn lost() -> String {
+    "the container does not answer".into()
+}
