@@ -24,7 +24,7 @@ const OPTIONS: [&str; 14] = [
     // No C runtime: the program has its own entry point.
     "-Clink-args=-nostartfiles -nostdlib -static",
     // Sections share pages: the whole program is a few of them.
-    "-Clink-arg=-Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none,-n",
+    "-Clink-arg=-Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

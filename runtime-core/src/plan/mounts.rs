@@ -126,7 +126,7 @@ fn refuse_odd(asked: &Asked<'_>) -> Result<(), ConfigError> {
     if destination == "/proc" && !asked.is_proc() && !asked.is_bind() && !asked.options.remount {
         return at("type", format!("only a procfs can be mounted on /proc, not {:?}", asked.fstype()));
     }
-    if Path::new(destination).starts_with("/proc/") && !(asked.is_bind() && REPLACEABLE.contains(&destination)) {
+    if destination.starts_with("/proc/") && !(asked.is_bind() && REPLACEABLE.contains(&destination)) {
         return at("destination", format!("{destination:?} cannot be mounted because it is inside /proc"));
     }
     if asked.options.copy_up && asked.fstype() != "tmpfs" {
