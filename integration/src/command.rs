@@ -201,7 +201,7 @@ fn text(path: PathBuf) -> String {
 }
 
 /// Makes the init of a detached container, whose parent ends, a child of this process.
-fn adopt_orphans() {
+pub fn adopt_orphans() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| set_child_subreaper(Some(rustix::process::getpid())).expect("a process may adopt orphans"));
 }
