@@ -23,6 +23,7 @@ pub mod world;
 pub use bundle::Bundle;
 pub use command::{Exit, Outcome};
 pub use container::Container;
+pub use expected::Expected;
 pub use gaps::promise;
 pub use runtime::{Kind, runtime};
 pub use test::Test;

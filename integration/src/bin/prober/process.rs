@@ -106,12 +106,14 @@ pub fn names() -> Value {
     json!({"host": host.nodename().to_string_lossy(), "domain": domain.trim()})
 }
 
-/// Signals that are ignored or blocked, as bits. SIGPIPE is not said: the prober's own start ignores it.
+/// Signals that are ignored or blocked, as bits. Not said: SIGPIPE, which the prober's own start ignores, and the two
+/// that C libraries keep for themselves and pass on as ignored when they spawn.
 pub fn signals() -> Value {
+    const OURS: u64 = 1 << (libc::SIGPIPE - 1) | 1 << 31 | 1 << 32;
     let set = |name| {
         let text = crate::files::status(name);
         let bits = u64::from_str_radix(text.as_str().unwrap_or_default(), 16).unwrap_or(u64::MAX);
-        bits & !(1 << (libc::SIGPIPE - 1))
+        bits & !OURS
     };
     json!({"ignored": set("SigIgn"), "blocked": set("SigBlk")})
 }
