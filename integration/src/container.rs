@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::bundle::Bundle;
 use crate::command::{DEADLINE, Exit, Outcome, collect};
+use crate::leaks;
 use crate::test::{Test, text};
 use crate::world::World;
 
@@ -121,7 +122,7 @@ impl<'a> Container<'a> {
     /// # Panics
     /// When it has not after [`DEADLINE`].
     pub fn has_said(&self, line: &str) {
-        let said = crate::leaks::soon(DEADLINE, || self.stdout().lines().any(|one| one == line).then_some(()));
+        let said = leaks::soon(DEADLINE, || self.stdout().lines().any(|one| one == line).then_some(()));
         assert!(said.is_some(), "never said {line:?}: {:?} {:?} {:?}", self.stdout(), self.stderr(), self.created);
     }
 
@@ -163,6 +164,7 @@ impl<'a> Container<'a> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
+        leaks::reap_orphans(self.test);
         if !self.gone.get() {
             let _ = self.command(&["delete", "--force"]);
         }

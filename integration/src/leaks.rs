@@ -19,18 +19,20 @@ use crate::world::World;
 pub const MARK: &str = "INTEGRATION_TEST";
 
 /// The kernel takes cgroups, keys and programs apart a moment after their last user.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What a test has seen its containers own.
 #[derive(Debug, Default)]
 pub struct Traces {
     namespaces: BTreeSet<u64>,
     programs: BTreeSet<u32>,
+    inits: BTreeSet<i32>,
 }
 
 impl Traces {
     /// Writes down the namespaces of a container's init that are not ours, and the programs on its cgroup.
     pub fn remember(&mut self, pid: i32, cgroup: Option<PathBuf>) {
+        self.inits.insert(pid);
         let ours = bpf::namespaces(Path::new("/proc/self"));
         self.namespaces.extend(bpf::namespaces(Path::new(&format!("/proc/{pid}"))).difference(&ours));
         self.programs.extend(cgroup.iter().flat_map(|path| bpf::device_programs(path)));
@@ -39,8 +41,29 @@ impl Traces {
 
 /// What is left of a test at last; empty when nothing is.
 pub fn settled(test: &Test) -> Vec<String> {
-    let _ = soon(PATIENCE, || now(test).is_empty().then_some(()));
+    let settle = || {
+        reap(test, &BTreeSet::new());
+        now(test).is_empty().then_some(())
+    };
+    let _ = soon(PATIENCE, settle);
     now(test)
+}
+
+/// Collects ended processes that a runtime left to us, except the inits of containers, whose end tests ask for. An
+/// init cannot end before every process of its pid namespace is collected.
+pub fn reap_orphans(test: &Test) {
+    reap(test, &test.traces.borrow().inits);
+}
+
+fn reap(test: &Test, except: &BTreeSet<i32>) {
+    let us = rustix::process::getpid().as_raw_nonzero().get();
+    let all = procfs::process::all_processes().into_iter().flatten().flatten();
+    let ended = all.filter(|process| {
+        let zombie = process.stat().is_ok_and(|stat| stat.ppid == us && stat.state == 'Z');
+        let cgroup = || fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap_or_default();
+        zombie && !except.contains(&process.pid) && cgroup().contains(&test.mark)
+    });
+    ended.for_each(|process| drop(command::collect(process.pid, Duration::ZERO)));
 }
 
 /// What is left of a test at this moment.

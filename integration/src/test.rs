@@ -123,8 +123,6 @@ impl Test {
         outcome
     }
 
-    /// x
-    pub fn traces(&self) -> String { format!("{:?}", self.traces) }
     /// The directories of this test's cgroups, in every hierarchy that has them.
     pub fn cgroups(&self) -> BTreeSet<PathBuf> {
         let hierarchies = self.world.hierarchies().into_iter();

@@ -18,7 +18,7 @@ fn asked_for(name: &str, world: World, edit: fn(&mut Value)) {
 #[test]
 fn the_default_sandbox_is_the_one_asked_for_in_every_world() {
     for world in World::all() {
-        asked_for("the default sandbox", world, |_| {});
+        asked_for(&format!("the default sandbox, {world:?}"), world, |_| {});
     }
 }
 
