@@ -1,11 +1,12 @@
 //! One command of the runtime under test: started in its world, watched by a deadline, its output kept.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -102,7 +103,11 @@ pub struct Call {
     command: Command,
     output: PathBuf,
     line: String,
+    groups: Groups,
 }
+
+/// The process groups of a test's commands: what else is in one of them was started by that command.
+pub type Groups = Arc<Mutex<BTreeSet<i32>>>;
 
 impl Call {
     /// Prepares `program arguments…` in this world; `output` is a path to which `.out` and `.err` are added.
@@ -111,15 +116,16 @@ impl Call {
         program: &OsStr,
         arguments: impl IntoIterator<Item = A>,
         output: PathBuf,
+        groups: &Groups,
     ) -> Self {
         adopt_orphans();
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).current_dir("/");
+        command.args(arguments).stdin(Stdio::null()).current_dir("/").process_group(0);
         let line = format!("{command:?}");
         let enter = world.entrance();
         // SAFETY: between fork and exec this makes one system call, on a descriptor that stays open.
         unsafe { command.pre_exec(enter) };
-        Self { command, output, line }
+        Self { command, output, line, groups: Arc::clone(groups) }
     }
 
     /// Sets a variable of the command's environment.
@@ -148,6 +154,8 @@ impl Call {
         let created = |ending| File::create(self.output.with_extension(ending)).expect("the output can be kept");
         self.command.stdout(created("out")).stderr(created("err"));
         let child = self.command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", self.line));
+        self.groups.lock().expect("no test panics here").insert(child.id().cast_signed());
+        claim(child.id().cast_signed());
         Running { child, output: self.output, line: self.line }
     }
 
@@ -191,6 +199,7 @@ impl Running {
             panic!("still running after {DEADLINE:?}: {}\n{said}", self.line);
         }
         let exit = self.child.wait().expect("a child can be waited for").into();
+        disclaim(self.pid());
         let (stdout, stderr) = (text(self.output.with_extension("out")), text(self.output.with_extension("err")));
         Outcome { line: self.line, exit, stdout, stderr, output: self.output }
     }
@@ -198,6 +207,24 @@ impl Running {
 
 fn text(path: PathBuf) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+/// Children whose end somebody will ask for: commands, and inits of containers.
+static CLAIMED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Says that somebody will collect this child.
+pub(crate) fn claim(pid: i32) {
+    CLAIMED.lock().expect("no test panics here").insert(pid);
+}
+
+/// Takes a claim back.
+pub(crate) fn disclaim(pid: i32) {
+    CLAIMED.lock().expect("no test panics here").remove(&pid);
+}
+
+/// Whether somebody will collect this child.
+pub(crate) fn is_claimed(pid: i32) -> bool {
+    CLAIMED.lock().expect("no test panics here").contains(&pid)
 }
 
 /// Makes the init of a detached container, whose parent ends, a child of this process.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::bundle::Bundle;
-use crate::command::{DEADLINE, Exit, Outcome, collect};
+use crate::command::{DEADLINE, Exit, Outcome, claim, collect, disclaim};
 use crate::leaks;
 use crate::test::{Test, text};
 use crate::world::World;
@@ -41,6 +41,7 @@ impl<'a> Container<'a> {
         let mut container = Self { id: id.to_owned(), pid: 0, created, test, gone: Cell::new(false) };
         let pid = container.state()["pid"].as_i64().expect("a container that was created has a process");
         container.pid = i32::try_from(pid).expect("a process id is small");
+        claim(container.pid);
         test.traces.borrow_mut().remember(container.pid, container.cgroup2());
         container
     }
@@ -169,5 +170,6 @@ impl Drop for Container<'_> {
             let _ = self.command(&["delete", "--force"]);
         }
         let _ = collect(self.pid, Duration::from_secs(2));
+        disclaim(self.pid);
     }
 }

@@ -10,6 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use procfs::process::Stat;
+
 use crate::bpf;
 use crate::command;
 use crate::test::Test;
@@ -21,18 +23,19 @@ pub const MARK: &str = "INTEGRATION_TEST";
 /// The kernel takes cgroups, keys and programs apart a moment after their last user.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// No test waits this long between making a container and asking for its process id.
+const ELIMINATION: Duration = Duration::from_millis(700);
+
 /// What a test has seen its containers own.
 #[derive(Debug, Default)]
 pub struct Traces {
     namespaces: BTreeSet<u64>,
     programs: BTreeSet<u32>,
-    inits: BTreeSet<i32>,
 }
 
 impl Traces {
     /// Writes down the namespaces of a container's init that are not ours, and the programs on its cgroup.
     pub fn remember(&mut self, pid: i32, cgroup: Option<PathBuf>) {
-        self.inits.insert(pid);
         let ours = bpf::namespaces(Path::new("/proc/self"));
         self.namespaces.extend(bpf::namespaces(Path::new(&format!("/proc/{pid}"))).difference(&ours));
         self.programs.extend(cgroup.iter().flat_map(|path| bpf::device_programs(path)));
@@ -41,29 +44,40 @@ impl Traces {
 
 /// What is left of a test at last; empty when nothing is.
 pub fn settled(test: &Test) -> Vec<String> {
+    let start = Instant::now();
+    let strangers = ended_strangers();
     let settle = || {
-        reap(test, &BTreeSet::new());
-        now(test).is_empty().then_some(())
+        reap_orphans(test);
+        let left = now(test);
+        if start.elapsed() > ELIMINATION {
+            strangers.intersection(&ended_strangers()).for_each(|&pid| drop(command::collect(pid, Duration::ZERO)));
+        }
+        let hopeless = start.elapsed() > 2 * ELIMINATION && !left.iter().all(|one| is_slow(one));
+        (left.is_empty() || hopeless).then_some(left)
     };
-    let _ = soon(PATIENCE, settle);
-    now(test)
+    soon(PATIENCE, settle).unwrap_or_else(|| now(test))
+}
+
+/// The kernel frees keys and programs in its own time; nothing else may take long.
+fn is_slow(left: &str) -> bool {
+    left.starts_with("key ") || left.starts_with("BPF ")
 }
 
 /// Collects ended processes that a runtime left to us, except the inits of containers, whose end tests ask for. An
 /// init cannot end before every process of its pid namespace is collected.
 pub fn reap_orphans(test: &Test) {
-    reap(test, &test.traces.borrow().inits);
+    let ended = all_of(test).map(|stat| stat.pid).filter(|pid| ended_strangers().contains(pid));
+    ended.for_each(|pid| drop(command::collect(pid, Duration::ZERO)));
 }
 
-fn reap(test: &Test, except: &BTreeSet<i32>) {
+/// Children of ours that have ended and that nobody will collect. One that stays so for long was left by a runtime;
+/// its credentials hold keyrings until it is collected.
+fn ended_strangers() -> BTreeSet<i32> {
     let us = rustix::process::getpid().as_raw_nonzero().get();
     let all = procfs::process::all_processes().into_iter().flatten().flatten();
-    let ended = all.filter(|process| {
-        let zombie = process.stat().is_ok_and(|stat| stat.ppid == us && stat.state == 'Z');
-        let cgroup = || fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap_or_default();
-        zombie && !except.contains(&process.pid) && cgroup().contains(&test.mark)
-    });
-    ended.for_each(|process| drop(command::collect(process.pid, Duration::ZERO)));
+    let stats = all.filter_map(|process| process.stat().ok());
+    let ended = stats.filter(|stat| stat.ppid == us && stat.state == 'Z' && !command::is_claimed(stat.pid));
+    ended.map(|stat| stat.pid).collect()
 }
 
 /// What is left of a test at this moment.
@@ -124,18 +138,25 @@ fn walk(directory: &Path, visit: &mut impl FnMut(&Path)) {
     }
 }
 
-/// Living processes in the test's cgroups, started for the test, or adopted by us and rooted in one of its bundles.
+/// Living processes that are of the test.
 fn processes(test: &Test) -> Vec<i32> {
-    let us = rustix::process::getpid().as_raw_nonzero().get();
-    let all = procfs::process::all_processes().into_iter().flatten().flatten();
-    all.filter(|process| process.pid != us && is_of(process, us, &test.mark)).map(|process| process.pid).collect()
+    all_of(test).filter(|stat| stat.state != 'Z').map(|stat| stat.pid).collect()
 }
 
-fn is_of(process: &procfs::process::Process, us: i32, mark: &str) -> bool {
-    let Ok(stat) = process.stat() else { return false };
-    let file = |name: &str| fs::read(format!("/proc/{}/{name}", process.pid)).unwrap_or_default();
-    let names = |name: &str| String::from_utf8_lossy(&file(name)).contains(mark);
-    stat.state != 'Z' && (names("cgroup") || names("environ") || stat.ppid == us && names("mountinfo"))
+/// Processes in the test's cgroups, in the group of one of its commands, started for it, or adopted by us and rooted
+/// in one of its bundles.
+fn all_of(test: &Test) -> impl Iterator<Item = Stat> {
+    let us = rustix::process::getpid().as_raw_nonzero().get();
+    let all = procfs::process::all_processes().into_iter().flatten().flatten();
+    let stats = all.filter_map(|process| process.stat().ok());
+    stats.filter(move |stat| stat.pid != us && is_of(stat, us, test))
+}
+
+fn is_of(stat: &Stat, us: i32, test: &Test) -> bool {
+    let file = |name: &str| fs::read(format!("/proc/{}/{name}", stat.pid)).unwrap_or_default();
+    let names = |name: &str| String::from_utf8_lossy(&file(name)).contains(&test.mark);
+    let grouped = || test.groups.lock().expect("no test panics here").contains(&stat.pgrp);
+    grouped() || names("cgroup") || names("environ") || stat.ppid == us && names("mountinfo")
 }
 
 fn describe(pid: i32) -> String {

@@ -24,7 +24,7 @@ pub use bundle::Bundle;
 pub use command::{Exit, Outcome};
 pub use container::Container;
 pub use expected::Expected;
-pub use gaps::promise;
+pub use gaps::{promise, promises};
 pub use runtime::{Kind, runtime};
 pub use test::Test;
 pub use world::World;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::Value;
 
 use crate::bundle::{Bundle, base};
-use crate::command::{Call, Outcome};
+use crate::command::{Call, Groups, Outcome};
 use crate::container::Container;
 use crate::leaks::{self, Traces};
 use crate::runtime::runtime;
@@ -27,6 +27,7 @@ pub struct Test {
     /// The test's own directory.
     pub directory: PathBuf,
     pub(crate) traces: RefCell<Traces>,
+    pub(crate) groups: Groups,
     serial: Cell<u32>,
 }
 
@@ -55,7 +56,7 @@ impl Test {
         for part in ["state", "tmp", "output", "bundles"] {
             fs::create_dir(directory.join(part)).expect("a test has a directory of its own");
         }
-        Self { world, mark, directory, traces: RefCell::default(), serial: Cell::new(0) }
+        Self { world, mark, directory, traces: RefCell::default(), groups: Groups::default(), serial: Cell::new(0) }
     }
 
     /// A name that nothing else has.
@@ -81,7 +82,7 @@ impl Test {
         let root = root.to_str().expect("the test's directory is plain text");
         let all = [&["--root", root], arguments].concat();
         let output = self.directory.join("output").join(self.fresh());
-        Call::new(self.world, runtime().path.as_os_str(), all, output)
+        Call::new(self.world, runtime().path.as_os_str(), all, output, &self.groups)
             .env(leaks::MARK, &self.mark)
             .env("TMPDIR", self.directory.join("tmp"))
     }

@@ -190,17 +190,17 @@ fn devices_are_made_and_others_refused() {
     let test = Test::new();
     let open = |rules: Value| {
         let bundle = test.bundle(|config| {
-            config["linux"]["devices"] = json!([{"path": "/dev/probe", "type": "c", "major": 1, "minor": 11, "fileMode": 0o640, "uid": 3, "gid": 4}]);
+            config["linux"]["devices"] = json!([{"path": "/dev/probe", "type": "c", "major": 1, "minor": 11, "fileMode": 0o646, "uid": 3, "gid": 4}]);
             config["linux"]["resources"]["devices"] = rules;
-            shell(config, "stat -c '%F %t %T %a %u %g' /dev/probe; : </dev/probe && echo opened || true");
+            shell(config, "stat -c '%F %t %T %a %u %g' /dev/probe; : 2>/dev/null >>/dev/probe && echo opened || true");
         });
         test.run(&bundle).ok().stdout
     };
-    let node = "character special file 1 b 640 3 4\n";
+    let node = "character special file 1 b 646 3 4\n";
     assert_eq!(open(json!([{"allow": false, "access": "rwm"}])), node);
     let allowed = json!([
         {"allow": false, "access": "rwm"},
-        {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"}
+        {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "w"}
     ]);
     assert_eq!(open(allowed), format!("{node}opened\n"));
 }
