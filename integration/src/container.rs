@@ -146,6 +146,14 @@ impl<'a> Container<'a> {
         Some(root.join(path.trim_start_matches('/')))
     }
 
+    /// Its path below the root of every hierarchy, as in the configuration.
+    pub fn cgroup_path(&self) -> String {
+        let table = self.proc("cgroup");
+        let paths = table.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+        let ours = paths.into_iter().find(|path| path.contains(&self.test.mark)).unwrap_or_default();
+        ours.trim_start_matches('/').to_owned()
+    }
+
     /// A file below its `/proc/PID`.
     pub fn proc(&self, file: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{file}", self.pid)).unwrap_or_default()

@@ -192,7 +192,7 @@ fn devices_are_made_and_others_refused() {
         let bundle = test.bundle(|config| {
             config["linux"]["devices"] = json!([{"path": "/dev/probe", "type": "c", "major": 1, "minor": 11, "fileMode": 0o646, "uid": 3, "gid": 4}]);
             config["linux"]["resources"]["devices"] = rules;
-            shell(config, "stat -c '%F %t %T %a %u %g' /dev/probe; : 2>/dev/null >>/dev/probe && echo opened || true");
+            shell(config, "stat -c '%F %t %T %a %u %g' /dev/probe; (: >>/dev/probe) 2>/dev/null && echo opened || true");
         });
         test.run(&bundle).ok().stdout
     };
