@@ -12,8 +12,8 @@ use crate::runtime::binaries;
 
 /// The commands of busybox that tests use inside.
 const APPLETS: &[&str] = &[
-    "sh", "true", "false", "cat", "echo", "ls", "sleep", "id", "mkdir", "rm", "touch", "kill", "stat", "mount",
-    "head", "dd", "test", "readlink", "env", "ps", "wc", "tail", "seq", "chmod", "tty",
+    "sh", "true", "false", "cat", "echo", "ls", "sleep", "id", "mkdir", "rm", "touch", "kill", "stat",
+    "mount", "head", "dd", "test", "readlink", "env", "ps", "wc", "tail", "seq", "chmod", "tty",
 ];
 
 const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "proc", "root", "sys", "tmp", "home", "var"];
@@ -47,7 +47,8 @@ impl Bundle {
     /// # Panics
     /// When it cannot be written.
     pub fn write(&self) {
-        fs::write(self.path.join("config.json"), self.config.to_string()).expect("config.json can be written");
+        fs::write(self.path.join("config.json"), self.config.to_string())
+            .expect("config.json can be written");
     }
 
     /// Changes the configuration.
@@ -120,7 +121,12 @@ fn default_mounts() -> Value {
     json!([
         entry("/proc", "proc", "proc", &[]),
         entry("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        entry("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        entry(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+        ),
         entry("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         entry("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         entry("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
@@ -138,11 +144,17 @@ pub fn base() -> &'static Path {
     BASE.get_or_init(|| {
         let path = std::env::temp_dir().join("integration-tests");
         match fs::create_dir(&path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("cannot make {}: {error}", path.display()),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                panic!("cannot make {}: {error}", path.display())
+            }
             _ => {}
         }
         let found = fs::symlink_metadata(&path).expect("the directory was just made");
-        assert!(found.is_dir() && found.uid() == rustix::process::getuid().as_raw(), "{} is not ours", path.display());
+        assert!(
+            found.is_dir() && found.uid() == rustix::process::getuid().as_raw(),
+            "{} is not ours",
+            path.display()
+        );
         path
     })
 }
@@ -155,12 +167,27 @@ fn template() -> &'static Path {
         let prober = binaries().join("prober");
         let path = base().join(format!("rootfs-{}-{}", stamp(&busybox), stamp(&prober)));
         if !path.exists() {
+            remove_old_templates();
             let new = base().join(format!("rootfs-new-{}", std::process::id()));
             let made = build_template(&new, &busybox, &prober).and_then(|()| fs::rename(&new, &path));
             made.unwrap_or_else(|error| panic!("cannot make the rootfs {}: {error}", path.display()));
         }
         path
     })
+}
+
+/// Every build of the prober has a template of its own; those of builds that are hours old are of no use.
+fn remove_old_templates() {
+    let all = fs::read_dir(base()).into_iter().flatten().flatten();
+    let old = all.filter(|entry| {
+        let age = entry
+            .metadata()
+            .and_then(|found| found.modified())
+            .map(|time| time.elapsed().unwrap_or_default());
+        entry.file_name().to_string_lossy().starts_with("rootfs-")
+            && age.is_ok_and(|age| age.as_secs() > 3 * 3600)
+    });
+    old.for_each(|entry| drop(fs::remove_dir_all(entry.path())));
 }
 
 /// The statically linked busybox of this machine.

@@ -11,7 +11,9 @@ use std::time::Duration;
 use std::{fs, io};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, set_child_subreaper};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, set_child_subreaper,
+};
 
 use crate::world::World;
 
@@ -151,7 +153,8 @@ impl Call {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(mut self) -> Running {
-        let created = |ending| File::create(self.output.with_extension(ending)).expect("the output can be kept");
+        let created =
+            |ending| File::create(self.output.with_extension(ending)).expect("the output can be kept");
         self.command.stdout(created("out")).stderr(created("err"));
         let child = self.command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", self.line));
         self.groups.lock().expect("no test panics here").insert(child.id().cast_signed());
@@ -200,7 +203,8 @@ impl Running {
         }
         let exit = self.child.wait().expect("a child can be waited for").into();
         disclaim(self.pid());
-        let (stdout, stderr) = (text(self.output.with_extension("out")), text(self.output.with_extension("err")));
+        let (stdout, stderr) =
+            (text(self.output.with_extension("out")), text(self.output.with_extension("err")));
         Outcome { line: self.line, exit, stdout, stderr, output: self.output }
     }
 }
@@ -230,7 +234,9 @@ pub(crate) fn is_claimed(pid: i32) -> bool {
 /// Makes the init of a detached container, whose parent ends, a child of this process.
 pub fn adopt_orphans() {
     static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| set_child_subreaper(Some(rustix::process::getpid())).expect("a process may adopt orphans"));
+    ONCE.get_or_init(|| {
+        set_child_subreaper(Some(rustix::process::getpid())).expect("a process may adopt orphans")
+    });
 }
 
 /// Waits until a process has ended (it may still be a zombie); false when the time is up.
@@ -250,7 +256,8 @@ pub fn collect(pid: i32, time: Duration) -> io::Result<Exit> {
     if !ends_within(pid, time) {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let (_, status) = rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty())?.ok_or(io::ErrorKind::NotFound)?;
+    let (_, status) =
+        rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty())?.ok_or(io::ErrorKind::NotFound)?;
     Ok(ExitStatus::from_raw(status.as_raw()).into())
 }
 

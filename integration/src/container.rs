@@ -94,7 +94,8 @@ impl<'a> Container<'a> {
     /// # Panics
     /// When it does not end in time.
     pub fn wait(&self) -> Exit {
-        collect(self.pid, DEADLINE).unwrap_or_else(|error| panic!("init {} of {}: {error}", self.pid, self.id))
+        collect(self.pid, DEADLINE)
+            .unwrap_or_else(|error| panic!("init {} of {}: {error}", self.pid, self.id))
     }
 
     /// Waits for the container to be gone by itself, and deletes it.
@@ -124,7 +125,13 @@ impl<'a> Container<'a> {
     /// When it has not after [`DEADLINE`].
     pub fn has_said(&self, line: &str) {
         let said = leaks::soon(DEADLINE, || self.stdout().lines().any(|one| one == line).then_some(()));
-        assert!(said.is_some(), "never said {line:?}: {:?} {:?} {:?}", self.stdout(), self.stderr(), self.created);
+        assert!(
+            said.is_some(),
+            "never said {line:?}: {:?} {:?} {:?}",
+            self.stdout(),
+            self.stderr(),
+            self.created
+        );
     }
 
     /// Its directory in the cgroup2 tree of its world, if there is one.

@@ -8,8 +8,13 @@ use crate::PROBER;
 use crate::test::Test;
 
 /// The devices that every container has, with their numbers.
-const DEVICES: [(&str, u64, u64); 5] =
-    [("/dev/null", 1, 3), ("/dev/zero", 1, 5), ("/dev/full", 1, 7), ("/dev/random", 1, 8), ("/dev/urandom", 1, 9)];
+const DEVICES: [(&str, u64, u64); 5] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+];
 
 const LINKS: [(&str, &str); 5] = [
     ("/dev/fd", "/proc/self/fd"),
@@ -20,17 +25,58 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 const NAMESPACES: [(&str, &str); 8] = [
-    ("pid", "pid"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("mount", "mnt"), ("cgroup", "cgroup"),
-    ("user", "user"), ("time", "time"),
+    ("pid", "pid"),
+    ("network", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("mount", "mnt"),
+    ("cgroup", "cgroup"),
+    ("user", "user"),
+    ("time", "time"),
 ];
 
 /// The capabilities in the order of their numbers.
 pub const CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 ];
 
@@ -121,7 +167,8 @@ impl<'a> Expected<'a> {
     }
 
     fn identity(&self, seen: &Value, findings: &mut Findings) {
-        let (uid, gid) = (self.asked("/process/user/uid", json!(0)), self.asked("/process/user/gid", json!(0)));
+        let (uid, gid) =
+            (self.asked("/process/user/uid", json!(0)), self.asked("/process/user/gid", json!(0)));
         findings.same("uids", &json!([uid, uid, uid, uid]), &seen["ids"]["uids"]);
         findings.same("gids", &json!([gid, gid, gid, gid]), &seen["ids"]["gids"]);
         let primary = |one: &&Value| **one != gid;
@@ -137,7 +184,8 @@ impl<'a> Expected<'a> {
     fn capabilities(&self, seen: &Value, findings: &mut Findings) {
         let bits = |set: &str| -> u64 {
             let names = texts(self.config, &format!("/process/capabilities/{set}"));
-            let number = |name: &str| CAPABILITIES.iter().position(|one| name.strip_prefix("CAP_") == Some(one));
+            let number =
+                |name: &str| CAPABILITIES.iter().position(|one| name.strip_prefix("CAP_") == Some(one));
             names.filter_map(number).fold(0, |all, number| all | 1 << number)
         };
         let root = self.asked("/process/user/uid", json!(0)) == json!(0);
@@ -153,7 +201,9 @@ impl<'a> Expected<'a> {
         ];
         for (set, wanted) in wanted {
             let seen = seen["capabilities"][set].as_u64().unwrap_or(u64::MAX);
-            findings.check(wanted == seen, || format!("{set} capabilities: expected {wanted:#x}, sees {seen:#x}"));
+            findings.check(wanted == seen, || {
+                format!("{set} capabilities: expected {wanted:#x}, sees {seen:#x}")
+            });
         }
         findings.same("securebits", &json!(0), &seen["securebits"]);
         let wanted = self.asked("/process/noNewPrivileges", json!(false));
@@ -186,7 +236,8 @@ impl<'a> Expected<'a> {
 
     /// What nobody asked for, and what must therefore not be there.
     fn leftovers(&self, seen: &Value, findings: &mut Findings) {
-        let open: Vec<_> = seen["descriptors"].as_object().into_iter().flatten().map(|(number, _)| number).collect();
+        let open: Vec<_> =
+            seen["descriptors"].as_object().into_iter().flatten().map(|(number, _)| number).collect();
         findings.same("open descriptors", &json!(["0", "1", "2"]), &json!(open));
         findings.same("signals", &json!({"ignored": 0, "blocked": 0}), &seen["signals"]);
         findings.same("the session is its own", &seen["session"]["pid"], &seen["session"]["session"]);
@@ -204,12 +255,17 @@ impl<'a> Expected<'a> {
             let inside = &seen["namespaces"][link];
             match asked.map(|namespace| namespace["path"].as_str()) {
                 None => findings.same(&format!("the {kind} namespace, which is shared"), &outside, inside),
-                Some(None) => findings.check(outside != *inside, || format!("the {kind} namespace is not a new one")),
-                Some(Some(path)) => findings.same(&format!("the {kind} namespace"), &json!(ours(path)), inside),
+                Some(None) => {
+                    findings.check(outside != *inside, || format!("the {kind} namespace is not a new one"))
+                }
+                Some(Some(path)) => {
+                    findings.same(&format!("the {kind} namespace"), &json!(ours(path)), inside)
+                }
             }
         }
         let private = list(self.config, "/linux/namespaces").any(|namespace| namespace["type"] == "cgroup");
-        let path = seen["cgroup"].as_str().and_then(|table| table.lines().find_map(|line| line.strip_prefix("0::")));
+        let path =
+            seen["cgroup"].as_str().and_then(|table| table.lines().find_map(|line| line.strip_prefix("0::")));
         findings.check(!private || path.is_none_or(|path| path == "/"), || format!("sees cgroup {path:?}"));
     }
 

@@ -50,7 +50,9 @@ pub fn settled(test: &Test) -> Vec<String> {
         reap_orphans(test);
         let left = now(test);
         if start.elapsed() > ELIMINATION {
-            strangers.intersection(&ended_strangers()).for_each(|&pid| drop(command::collect(pid, Duration::ZERO)));
+            strangers
+                .intersection(&ended_strangers())
+                .for_each(|&pid| drop(command::collect(pid, Duration::ZERO)));
         }
         let hopeless = start.elapsed() > 2 * ELIMINATION && !left.iter().all(|one| is_slow(one));
         (left.is_empty() || hopeless).then_some(left)
@@ -172,7 +174,8 @@ fn files(test: &Test) -> Vec<String> {
         entries.map(|entry| entry.path())
     };
     let state = listed(test.state_root()).filter(|path| !is_shared_by_containers(path));
-    let elsewhere = ["/tmp", "/run", "/dev/shm", "/var/lib"].into_iter().flat_map(|place| listed(place.into()));
+    let elsewhere =
+        ["/tmp", "/run", "/dev/shm", "/var/lib"].into_iter().flat_map(|place| listed(place.into()));
     let elsewhere = elsewhere.filter(|path| path.to_string_lossy().contains(&test.mark));
     let all = state.chain(listed(test.directory.join("tmp"))).chain(elsewhere);
     all.map(|path| format!("file {}", path.display())).collect()
@@ -202,7 +205,12 @@ fn keys(test: &Test) -> Vec<String> {
 /// Programs that were on a container's cgroup and are still loaded.
 fn programs(test: &Test) -> Vec<String> {
     let traces = test.traces.borrow();
-    traces.programs.iter().filter(|&&id| bpf::program_exists(id)).map(|id| format!("BPF program {id}")).collect()
+    traces
+        .programs
+        .iter()
+        .filter(|&&id| bpf::program_exists(id))
+        .map(|id| format!("BPF program {id}"))
+        .collect()
 }
 
 /// Namespaces that were a container's and that a process still has.

@@ -6,7 +6,10 @@
 //!
 //! The same promises are made to every runtime; where one is known not to keep one, [`gaps`] says so.
 
-#![allow(clippy::disallowed_methods, reason = "a test program may sleep and look paths up; it guards nothing")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test program may sleep and look paths up; it guards nothing"
+)]
 
 pub mod bpf;
 pub mod bundle;

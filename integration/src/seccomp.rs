@@ -19,7 +19,8 @@ pub fn docker_sized() -> Value {
 fn own() -> Value {
     let names: Vec<&str> = include_str!("calls.txt").split_whitespace().collect();
     let exactly = |value: u64| json!([{"index": 0, "value": value, "op": "SCMP_CMP_EQ"}]);
-    let personality = |value: u64| json!({"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": exactly(value)});
+    let personality =
+        |value: u64| json!({"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": exactly(value)});
     let family = json!([{"index": 0, "value": 40, "op": "SCMP_CMP_NE"}]);
     let spaces = json!([{"index": 0, "value": 0x7e02_0000_u64, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]);
     let mut rules = vec![

@@ -56,7 +56,14 @@ impl Test {
         for part in ["state", "tmp", "output", "bundles"] {
             fs::create_dir(directory.join(part)).expect("a test has a directory of its own");
         }
-        Self { world, mark, directory, traces: RefCell::default(), groups: Groups::default(), serial: Cell::new(0) }
+        Self {
+            world,
+            mark,
+            directory,
+            traces: RefCell::default(),
+            groups: Groups::default(),
+            serial: Cell::new(0),
+        }
     }
 
     /// A name that nothing else has.

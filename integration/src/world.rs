@@ -143,13 +143,20 @@ fn unified() -> &'static Unified {
             let made = become_unified();
             let living = made.is_ok();
             send.send(made).expect("the test waits for its world");
-            while living {
-                thread::park();
+            if living {
+                stay();
             }
         });
         let made = receive.recv().expect("the thread answers before it sleeps");
         made.expect("a private cgroup2 tree can be mounted (the tests need root)")
     })
+}
+
+/// Keeps the thread, and with it its view of the mounts, for as long as the program runs.
+fn stay() -> ! {
+    loop {
+        thread::park();
+    }
 }
 
 fn become_unified() -> io::Result<Unified> {

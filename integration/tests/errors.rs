@@ -44,15 +44,21 @@ fn configurations_that_make_no_sense_are_refused_and_leave_nothing() {
         ("a namespace of another type", |config| {
             config["linux"]["namespaces"][1]["path"] = json!("/proc/self/ns/uts");
         }),
-        ("a namespace that is not there", |config| config["linux"]["namespaces"][1]["path"] = json!("/not/there")),
+        ("a namespace that is not there", |config| {
+            config["linux"]["namespaces"][1]["path"] = json!("/not/there")
+        }),
         ("an unknown rlimit", |config| config["process"]["rlimits"][0]["type"] = json!("RLIMIT_LUCK")),
         ("an rlimit twice", |config| {
             let one = config["process"]["rlimits"][0].clone();
             config["process"]["rlimits"] = json!([one, one]);
         }),
         ("a host name without a namespace", |config| integration::bundle::namespace(config, "uts", None)),
-        ("an unknown seccomp action", |config| config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_MAYBE"})),
-        ("a sysctl that is not namespaced", |config| config["linux"]["sysctl"] = json!({"vm.swappiness": "1"})),
+        ("an unknown seccomp action", |config| {
+            config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_MAYBE"})
+        }),
+        ("a sysctl that is not namespaced", |config| {
+            config["linux"]["sysctl"] = json!({"vm.swappiness": "1"})
+        }),
         ("a sysctl that is not there", |config| config["linux"]["sysctl"] = json!({"net.not.there": "1"})),
         ("a file system that is not there", |config| {
             integration::bundle::mount(config, "/data", "nofs", "nofs", &[]);
@@ -95,12 +101,25 @@ fn a_failure_is_logged_as_one_json_line() {
     let test = Test::new();
     let bundle = test.bundle(|config| config["process"]["args"] = json!(["nowhere"]));
     let log = test.directory.join("log");
-    test.runtime(&["--log", &text(&log), "--log-format", "json", "create", "--bundle", &text(&bundle.path), "it"]).fails();
+    test.runtime(&[
+        "--log",
+        &text(&log),
+        "--log-format",
+        "json",
+        "create",
+        "--bundle",
+        &text(&bundle.path),
+        "it",
+    ])
+    .fails();
     let said = fs::read_to_string(&log).unwrap_or_default();
     promise("one line of log", || {
         let line: Value = serde_json::from_str(said.trim()).expect("the log is one JSON object");
         assert_eq!(line["level"], "error", "{said}");
-        assert!(line["msg"].as_str().is_some_and(|text| text.contains("nowhere")) && line["time"].is_string(), "{said}");
+        assert!(
+            line["msg"].as_str().is_some_and(|text| text.contains("nowhere")) && line["time"].is_string(),
+            "{said}"
+        );
     });
 }
 

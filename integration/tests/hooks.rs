@@ -29,8 +29,8 @@ fn recording(test: &Test) -> (Bundle, std::path::PathBuf) {
         for name in ["prestart", "createRuntime", "poststart", "poststop"] {
             config["hooks"][name] = json!([hook(&format!("echo {name} >>{outside}"))]);
         }
-        let inside = |name: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", format!("echo {name} >>/shared/order")]}]);
-        config["hooks"]["startContainer"] = inside("startContainer");
+        config["hooks"]["startContainer"] =
+            json!([{"path": "/bin/sh", "args": ["sh", "-c", "echo startContainer >>/shared/order"]}]);
         config["hooks"]["createContainer"] = json!([hook(&format!("echo createContainer >>{outside}"))]);
         shell(config, "echo program >>/shared/order; sleep 1000");
     });
@@ -62,7 +62,12 @@ fn hooks_run_in_the_order_of_the_specification() {
 #[test]
 fn a_hook_reads_the_state_from_standard_input() {
     let test = Test::new();
-    for (name, status) in [("prestart", "created"), ("createRuntime", "created"), ("poststart", "running"), ("poststop", "stopped")] {
+    for (name, status) in [
+        ("prestart", "created"),
+        ("createRuntime", "created"),
+        ("poststart", "running"),
+        ("poststop", "stopped"),
+    ] {
         promise(&format!("the state that {name} reads"), || {
             let file = test.directory.join(name);
             let bundle = test.bundle(|config| {
@@ -87,8 +92,11 @@ fn a_hook_reads_the_state_from_standard_input() {
 fn a_hook_has_only_its_own_environment_and_arguments() {
     let test = Test::new();
     let file = test.directory.join("seen");
-    fs::write(test.directory.join("hook"), format!("#!/bin/sh\n(cat /proc/$$/environ | tr '\\0' '\\n'; echo \"$0|$1|$2\") >{}\n", text(&file)))
-        .expect("a script can be written");
+    fs::write(
+        test.directory.join("hook"),
+        format!("#!/bin/sh\n(cat /proc/$$/environ | tr '\\0' '\\n'; echo \"$0|$1|$2\") >{}\n", text(&file)),
+    )
+    .expect("a script can be written");
     let script = test.directory.join("hook");
     fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("a mode can be set");
     let bundle = test.bundle(|config| {

@@ -224,7 +224,8 @@ fn list_names_every_container() {
     let (first, second) = (test.create(&sleeper(&test)), test.start(&sleeper(&test)));
     let listed = test.runtime(&["list", "--format", "json"]).ok().stdout;
     let listed: serde_json::Value = serde_json::from_str(&listed).expect("list prints JSON");
-    let mut seen: Vec<_> = listed.as_array().into_iter().flatten().map(|one| (&one["id"], &one["status"])).collect();
+    let mut seen: Vec<_> =
+        listed.as_array().into_iter().flatten().map(|one| (&one["id"], &one["status"])).collect();
     seen.sort_by_key(|(id, _)| id.to_string());
     let mut wanted = [(json!(first.id), json!("created")), (json!(second.id), json!("running"))];
     wanted.sort_by_key(|(id, _)| id.to_string());
@@ -270,7 +271,7 @@ fn a_paused_container_stands_still_until_it_is_resumed() {
     container.command(&["pause"]).ok();
     assert_eq!(container.status(), "paused");
     let before = container.stdout();
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    std::thread::park_timeout(std::time::Duration::from_millis(150));
     assert_eq!(before, container.stdout());
     container.command(&["resume"]).ok();
     assert_eq!(container.status(), "running");
@@ -281,7 +282,8 @@ fn eight_creates_of_one_id_have_one_winner() {
     let test = Test::new();
     let id = test.fresh();
     let bundles: Vec<_> = (0..8).map(|_| sleeper(&test)).collect();
-    let calls = bundles.iter().map(|bundle| test.call(&["create", "--bundle", &text(&bundle.path), &id]).spawn());
+    let calls =
+        bundles.iter().map(|bundle| test.call(&["create", "--bundle", &text(&bundle.path), &id]).spawn());
     let running: Vec<_> = calls.collect();
     let outcomes: Vec<_> = running.into_iter().map(integration::command::Running::finish).collect();
     let (winners, losers): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|outcome| outcome.succeeded());

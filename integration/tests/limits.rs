@@ -134,7 +134,8 @@ fn a_device_that_is_not_allowed_cannot_be_opened_in_any_world() {
     for world in World::all() {
         let test = Test::at(world);
         let outcome = test.run_with(|config| {
-            config["linux"]["devices"] = json!([{"path": "/dev/probe", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}]);
+            config["linux"]["devices"] =
+                json!([{"path": "/dev/probe", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}]);
             shell(config, "(: >>/dev/probe) 2>/dev/null && echo opened; (: >>/dev/null) && echo null");
         });
         assert_eq!(outcome.ok().stdout, "null\n", "{world:?}");

@@ -7,8 +7,14 @@ use integration::{Container, Test, promises};
 use serde_json::{Value, json};
 
 /// The types in the configuration and their links below `/proc/PID/ns`.
-const KINDS: [(&str, &str); 6] =
-    [("pid", "pid"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("mount", "mnt"), ("cgroup", "cgroup")];
+const KINDS: [(&str, &str); 6] = [
+    ("pid", "pid"),
+    ("network", "net"),
+    ("ipc", "ipc"),
+    ("uts", "uts"),
+    ("mount", "mnt"),
+    ("cgroup", "cgroup"),
+];
 
 fn ours(name: &str) -> String {
     fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default().to_string_lossy().into_owned()
@@ -26,7 +32,10 @@ fn without(config: &mut Value, kind: &str) {
         config.as_object_mut().expect("an object").remove("hostname");
     }
     if kind == "network" {
-        config["mounts"].as_array_mut().expect("a list").retain(|mount| mount["type"] != "sysfs" && mount["type"] != "cgroup");
+        config["mounts"]
+            .as_array_mut()
+            .expect("a list")
+            .retain(|mount| mount["type"] != "sysfs" && mount["type"] != "cgroup");
         config["linux"]["maskedPaths"] = json!([]);
     }
 }
@@ -92,7 +101,8 @@ fn a_user_namespace_has_the_mappings_that_were_asked_for() {
     assert_eq!(map("uid_map"), ["0", "100000", "1000", "1000", "5000", "1"]);
     assert_eq!(map("gid_map"), ["0", "200000", "65536"]);
     container.start().ok();
-    let owner = procfs::process::Process::new(container.pid).and_then(|process| process.status()).expect("it lives");
+    let owner =
+        procfs::process::Process::new(container.pid).and_then(|process| process.status()).expect("it lives");
     assert_eq!((owner.euid, owner.egid), (100_000, 200_000));
 }
 

@@ -33,7 +33,8 @@ fn a_bare_name_is_looked_up_in_the_path_of_the_configuration() {
 #[test]
 fn the_callers_environment_stays_outside() {
     let (_, seen) = probe(&Test::new(), |_| {});
-    let names = seen["env"].as_array().into_iter().flatten().filter_map(|one| one.as_str()?.split('=').next());
+    let names =
+        seen["env"].as_array().into_iter().flatten().filter_map(|one| one.as_str()?.split('=').next());
     let strange: Vec<_> = names.filter(|name| !["PATH", "TERM", "HOME"].contains(name)).collect();
     assert!(strange.is_empty(), "{strange:?}");
 }
@@ -74,7 +75,8 @@ fn each_capability_can_be_given_alone() {
         let name = CAPABILITIES.get(number).copied().unwrap_or_default();
         let (_, seen) = probe(&test, |config| {
             let only = json!([format!("CAP_{name}")]);
-            config["process"]["capabilities"] = json!({"bounding": only, "effective": only, "permitted": only});
+            config["process"]["capabilities"] =
+                json!({"bounding": only, "effective": only, "permitted": only});
         });
         assert_eq!(seen["capabilities"]["effective"], json!(1_u64 << number), "{name}");
     }
@@ -85,7 +87,10 @@ fn without_new_privileges_there_is_no_way_back() {
     for (asked, word) in [(true, "1"), (false, "0")] {
         let said = says(|config| {
             config["process"]["noNewPrivileges"] = json!(asked);
-            shell(config, "while read name value; do [ $name = NoNewPrivs: ] && echo $value; done </proc/self/status; true");
+            shell(
+                config,
+                "while read name value; do [ $name = NoNewPrivs: ] && echo $value; done </proc/self/status; true",
+            );
         });
         assert_eq!(said.trim(), word);
     }

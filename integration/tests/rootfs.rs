@@ -54,7 +54,8 @@ fn every_mount_option_arrives() {
         ("dirsync", "dirsync"),
         ("sync", "sync"),
     ] {
-        let (options, kind) = seen_at(&test, &mounted(&test, "/data", "tmpfs", "tmpfs", &[option], SHOW), "/data");
+        let (options, kind) =
+            seen_at(&test, &mounted(&test, "/data", "tmpfs", "tmpfs", &[option], SHOW), "/data");
         assert!(kind == "tmpfs" && options.iter().any(|one| one == shown), "{option}: {options:?}");
     }
 }
@@ -73,7 +74,14 @@ fn a_bind_mount_shows_the_source_and_keeps_its_options() {
             assert!(seen.iter().any(|one| one == wanted), "{options:?}: {seen:?}");
         });
     }
-    let said = test.run(&mounted(&test, "/data", "bind", &text(&source), &["bind", "ro"], "cat /data/file; ! touch /data/new 2>/dev/null"));
+    let said = test.run(&mounted(
+        &test,
+        "/data",
+        "bind",
+        &text(&source),
+        &["bind", "ro"],
+        "cat /data/file; ! touch /data/new 2>/dev/null",
+    ));
     assert_eq!(said.ok().stdout, "content\n");
 }
 
@@ -107,7 +115,8 @@ fn mounts_are_made_in_their_order() {
     });
     let said = test.run(&bundle).ok().stdout;
     let sources: Vec<_> = procfs_lines(&said).filter_map(|one| one.mount_source).collect();
-    let ours: Vec<_> = sources.iter().filter(|one| ["first", "second", "third"].contains(&one.as_str())).collect();
+    let ours: Vec<_> =
+        sources.iter().filter(|one| ["first", "second", "third"].contains(&one.as_str())).collect();
     assert_eq!(ours, ["first", "second", "third"]);
 }
 
@@ -217,7 +226,11 @@ fn the_propagation_of_the_root_is_as_asked() {
             let line = said.ok().stdout;
             let tagged = line.contains("master:") || line.contains("shared:");
             // A slave of a private mount is a private mount.
-            assert!(word.is_none_or(|word| line.contains(word) || word == "master:") && (word.is_some() || !tagged), "{asked}: {line}");
+            assert!(
+                word.is_none_or(|word| line.contains(word) || word == "master:")
+                    && (word.is_some() || !tagged),
+                "{asked}: {line}"
+            );
         });
     }
 }
@@ -226,7 +239,8 @@ fn the_propagation_of_the_root_is_as_asked() {
 fn a_tmpfs_can_start_with_what_is_below_it() {
     promise("tmpcopyup", || {
         let test = Test::new();
-        let bundle = mounted(&test, "/etc", "tmpfs", "tmpfs", &["tmpcopyup"], "cat /etc/group; touch /etc/new");
+        let bundle =
+            mounted(&test, "/etc", "tmpfs", "tmpfs", &["tmpcopyup"], "cat /etc/group; touch /etc/new");
         assert!(test.run(&bundle).ok().stdout.contains("tty:x:5"));
         assert!(!bundle.inside("etc/new").exists());
     });

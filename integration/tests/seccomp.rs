@@ -19,7 +19,10 @@ fn a_forbidden_call_returns_the_errno_of_its_rule() {
         {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"},
         {"names": ["ptrace", "kcmp"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}
     ]));
-    assert_eq!((&seen["keyctl"], &seen["ptrace"], &seen["kcmp"]), (&json!("EPERM"), &json!("ENOSYS"), &json!("ENOSYS")));
+    assert_eq!(
+        (&seen["keyctl"], &seen["ptrace"], &seen["kcmp"]),
+        (&json!("EPERM"), &json!("ENOSYS"), &json!("ENOSYS"))
+    );
     assert_eq!(seen["getpid"], "0");
 }
 
@@ -50,7 +53,8 @@ fn unknown_calls_are_passed_over() {
 
 #[test]
 fn the_default_action_refuses_what_no_rule_allows() {
-    let (_, seen) = probe(&Test::new(), |config| config["linux"]["seccomp"] = integration::seccomp::docker_sized());
+    let (_, seen) =
+        probe(&Test::new(), |config| config["linux"]["seccomp"] = integration::seccomp::docker_sized());
     for forbidden in ["keyctl", "bpf", "mount", "reboot", "userfaultfd", "perf_event_open"] {
         assert_eq!(seen["syscalls"][forbidden], "EPERM", "{forbidden}");
     }
@@ -79,7 +83,11 @@ fn without_new_privileges_or_without_the_filter_is_still_installed() {
                 "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"}]
             });
         });
-        assert_eq!((&seen["seccomp"], &seen["syscalls"]["keyctl"]), (&json!("2"), &json!("EPERM")), "{asked}");
+        assert_eq!(
+            (&seen["seccomp"], &seen["syscalls"]["keyctl"]),
+            (&json!("2"), &json!("EPERM")),
+            "{asked}"
+        );
     }
 }
 

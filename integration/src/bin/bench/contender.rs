@@ -35,7 +35,8 @@ pub struct Contender {
 /// Ours, the peers that are found, and the floor, which comes last.
 pub fn all(directory: &Path) -> Vec<Contender> {
     adopt_orphans();
-    let ours = ("runtime", std::env::var_os("OURS").map_or_else(|| binaries().join("runtime"), PathBuf::from));
+    let ours =
+        ("runtime", std::env::var_os("OURS").map_or_else(|| binaries().join("runtime"), PathBuf::from));
     let peers = ["crun", "runc", "youki"].into_iter().filter_map(|name| Some((name, peer(name)?)));
     let floor = ("floor", binaries().join("floor"));
     let all = std::iter::once(ours).chain(peers).chain([floor]);
@@ -95,7 +96,9 @@ impl Contender {
         let mut command = self.run(Shape::Plain);
         if self.is_floor() {
             command = Command::new(&self.path);
-            command.arg(self.plain.inside("")).arg(format!("/sys/fs/cgroup/bench-{}-floor", std::process::id()));
+            command
+                .arg(self.plain.inside(""))
+                .arg(format!("/sys/fs/cgroup/bench-{}-floor", std::process::id()));
             command.args(["/bin/echo", "ran"]);
         }
         self.plain.edit(|config| config["process"]["args"] = json!(["/bin/echo", "ran"]));
@@ -114,7 +117,8 @@ impl Contender {
     pub fn cycle(&self, shape: Shape) -> Result<Duration, String> {
         let (create, pid) = self.create(shape)?;
         let start = spawn::time(&mut self.call(&["start", "bench"]))?;
-        collect(pid, Duration::from_secs(10)).map_err(|error| format!("the container of {}: {error}", self.name))?;
+        collect(pid, Duration::from_secs(10))
+            .map_err(|error| format!("the container of {}: {error}", self.name))?;
         let delete = spawn::time(&mut self.call(&["delete", "bench"]))?;
         Ok(create + start + delete)
     }
@@ -122,7 +126,14 @@ impl Contender {
     fn create(&self, shape: Shape) -> Result<(Duration, i32), String> {
         let file = self.root.with_extension("pid");
         let bundle = text(&self.bundle(shape).path);
-        let time = spawn::time(&mut self.call(&["create", "--bundle", &bundle, "--pid-file", &text(&file), "bench"]))?;
+        let time = spawn::time(&mut self.call(&[
+            "create",
+            "--bundle",
+            &bundle,
+            "--pid-file",
+            &text(&file),
+            "bench",
+        ]))?;
         let pid = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
         Ok((time, pid.ok_or_else(|| format!("{} wrote no pid file", self.name))?))
     }
@@ -134,7 +145,9 @@ impl Contender {
     pub fn waiting_init(&self) -> Result<i64, String> {
         let (_, pid) = self.create(Shape::Plain)?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok());
+        let size = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok());
         let _ = self.call(&["delete", "--force", "bench"]).output();
         let _ = collect(pid, Duration::from_secs(10));
         size.ok_or_else(|| format!("{}: no VmRSS of process {pid}", self.name))
@@ -148,7 +161,11 @@ impl Contender {
         let run = self.run(Shape::Plain);
         let summary = self.root.with_extension("strace");
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-c", "-U", "calls,name", "-o"]).arg(&summary).arg(run.get_program()).args(run.get_args());
+        strace
+            .args(["-f", "-c", "-U", "calls,name", "-o"])
+            .arg(&summary)
+            .arg(run.get_program())
+            .args(run.get_args());
         spawn::output(&mut strace)?;
         let text = fs::read_to_string(&summary).unwrap_or_default();
         let total = text.lines().find_map(|line| line.trim().strip_suffix(" total")?.trim().parse().ok());

@@ -29,7 +29,8 @@ const MKNOD: i32 = 1;
 const ANY: i32 = -1;
 
 /// Character devices by number: null, zero, full, random, urandom, tty, ptmx, all of pts, and tun.
-const ALLOWED: [(i32, i32); 9] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, ANY), (10, 200)];
+const ALLOWED: [(i32, i32); 9] =
+    [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, ANY), (10, 200)];
 
 /// Registers: 2 type, 3 access, 4 major, 5 minor; each allowed device is three jumps and an exit.
 const PROGRAM: [Instruction; 39] = program();

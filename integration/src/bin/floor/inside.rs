@@ -11,7 +11,12 @@ const GUARDED: c_ulong = libc::MS_NOSUID | libc::MS_NOEXEC | libc::MS_NODEV;
 const MOUNTS: [(&CStr, &CStr, c_ulong, Option<&CStr>); 7] = [
     (c"proc", c"proc", 0, None),
     (c"dev", c"tmpfs", libc::MS_NOSUID | libc::MS_STRICTATIME, Some(c"mode=755,size=65536k")),
-    (c"dev/pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, Some(c"newinstance,ptmxmode=0666,mode=0620,gid=5")),
+    (
+        c"dev/pts",
+        c"devpts",
+        libc::MS_NOSUID | libc::MS_NOEXEC,
+        Some(c"newinstance,ptmxmode=0666,mode=0620,gid=5"),
+    ),
     (c"dev/shm", c"tmpfs", GUARDED, Some(c"mode=1777,size=65536k")),
     (c"dev/mqueue", c"mqueue", GUARDED, None),
     (c"sys", c"sysfs", GUARDED | libc::MS_RDONLY, None),
@@ -37,8 +42,16 @@ const LINKS: [(&CStr, &CStr); 6] = [
 ];
 
 const MASKED: [&CStr; 10] = [
-    c"/proc/acpi", c"/proc/asound", c"/proc/kcore", c"/proc/keys", c"/proc/latency_stats", c"/proc/timer_list",
-    c"/proc/timer_stats", c"/proc/sched_debug", c"/sys/firmware", c"/proc/scsi",
+    c"/proc/acpi",
+    c"/proc/asound",
+    c"/proc/kcore",
+    c"/proc/keys",
+    c"/proc/latency_stats",
+    c"/proc/timer_list",
+    c"/proc/timer_stats",
+    c"/proc/sched_debug",
+    c"/sys/firmware",
+    c"/proc/scsi",
 ];
 
 const READONLY: [&CStr; 5] = [c"/proc/bus", c"/proc/fs", c"/proc/irq", c"/proc/sys", c"/proc/sysrq-trigger"];
@@ -103,7 +116,8 @@ fn pivot() {
 /// Paths that this kernel lacks need no protection.
 fn make_read_only(path: &CStr) {
     // SAFETY: both texts outlive the call.
-    let bound = unsafe { libc::mount(path.as_ptr(), path.as_ptr(), null(), libc::MS_BIND | libc::MS_REC, null()) };
+    let bound =
+        unsafe { libc::mount(path.as_ptr(), path.as_ptr(), null(), libc::MS_BIND | libc::MS_REC, null()) };
     if bound == 0 {
         remount(path, libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY);
     }

@@ -70,9 +70,16 @@ pub fn masked(path: &str) -> Value {
     };
     let empty = match found.is_dir() {
         true => fs::read_dir(path).map(|mut entries| entries.next().is_none()),
-        false => open(path, OpenOptions::new().read(true)).and_then(|mut file| Ok(file.read(&mut [0; 16])? == 0)),
+        false => {
+            open(path, OpenOptions::new().read(true)).and_then(|mut file| Ok(file.read(&mut [0; 16])? == 0))
+        }
     };
-    json!(empty.map_or_else(|error| denied(&error), |empty| if empty { "empty".into() } else { "content".into() }))
+    json!(
+        empty.map_or_else(
+            |error| denied(&error),
+            |empty| if empty { "empty".into() } else { "content".into() }
+        )
+    )
 }
 
 /// What an attempt to write says: `written` or the error. Setting the mode that is already set changes nothing, but
@@ -84,7 +91,8 @@ pub fn readonly(path: &str) -> Value {
 
 /// What a device is, and what opening it for reading and for writing says.
 pub fn device(path: &str) -> Value {
-    let attempt = |options: &OpenOptions| open(path, options).map_or_else(|error| denied(&error), |_| "opened".into());
+    let attempt =
+        |options: &OpenOptions| open(path, options).map_or_else(|error| denied(&error), |_| "opened".into());
     let mut found = describe(path);
     if found.is_object() {
         found["read"] = json!(attempt(OpenOptions::new().read(true)));

@@ -8,7 +8,8 @@ use crate::files;
 pub fn ids() -> Value {
     let four = |name| {
         let line = files::status(name);
-        let numbers = line.as_str().unwrap_or_default().split_whitespace().map(|word| word.parse::<u64>().ok());
+        let numbers =
+            line.as_str().unwrap_or_default().split_whitespace().map(|word| word.parse::<u64>().ok());
         json!(numbers.collect::<Vec<_>>())
     };
     // SAFETY: these calls take and touch nothing.
@@ -31,9 +32,12 @@ pub fn capabilities() -> Value {
     // SAFETY: version 3 of the interface writes two triples.
     unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
     let whole = |index: usize| u64::from(sets[0][index]) | u64::from(sets[1][index]) << 32;
-    let bits = |test: &dyn Fn(u64) -> bool| (0..64).filter(|bit| test(*bit)).fold(0_u64, |set, bit| set | 1 << bit);
+    let bits =
+        |test: &dyn Fn(u64) -> bool| (0..64).filter(|bit| test(*bit)).fold(0_u64, |set, bit| set | 1 << bit);
     let bounding = bits(&|bit| prctl(libc::PR_CAPBSET_READ, bit, 0) == 1);
-    let ambient = bits(&|bit| prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.cast_unsigned().into(), bit) == 1);
+    let ambient = bits(&|bit| {
+        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.cast_unsigned().into(), bit) == 1
+    });
     json!({
         "effective": whole(0), "permitted": whole(1), "inheritable": whole(2), "bounding": bounding, "ambient": ambient
     })

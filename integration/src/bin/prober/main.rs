@@ -60,14 +60,35 @@ fn main() {
 /// The name of an errno, as in `ENOENT`; the number if it is a rare one.
 fn errno_name(errno: i32) -> String {
     let names = [
-        (0, "0"), (libc::EPERM, "EPERM"), (libc::ENOENT, "ENOENT"), (libc::ESRCH, "ESRCH"), (libc::EIO, "EIO"),
-        (libc::ENXIO, "ENXIO"), (libc::EBADF, "EBADF"), (libc::EAGAIN, "EAGAIN"), (libc::ENOMEM, "ENOMEM"),
-        (libc::EACCES, "EACCES"), (libc::EFAULT, "EFAULT"), (libc::EBUSY, "EBUSY"), (libc::EEXIST, "EEXIST"),
-        (libc::ENODEV, "ENODEV"), (libc::ENOTDIR, "ENOTDIR"), (libc::EISDIR, "EISDIR"), (libc::EINVAL, "EINVAL"),
-        (libc::ENOTTY, "ENOTTY"), (libc::EROFS, "EROFS"), (libc::ENOSYS, "ENOSYS"), (libc::ELOOP, "ELOOP"),
-        (libc::EOPNOTSUPP, "EOPNOTSUPP"), (libc::ENOKEY, "ENOKEY"), (libc::EOVERFLOW, "EOVERFLOW"),
+        (0, "0"),
+        (libc::EPERM, "EPERM"),
+        (libc::ENOENT, "ENOENT"),
+        (libc::ESRCH, "ESRCH"),
+        (libc::EIO, "EIO"),
+        (libc::ENXIO, "ENXIO"),
+        (libc::EBADF, "EBADF"),
+        (libc::EAGAIN, "EAGAIN"),
+        (libc::ENOMEM, "ENOMEM"),
+        (libc::EACCES, "EACCES"),
+        (libc::EFAULT, "EFAULT"),
+        (libc::EBUSY, "EBUSY"),
+        (libc::EEXIST, "EEXIST"),
+        (libc::ENODEV, "ENODEV"),
+        (libc::ENOTDIR, "ENOTDIR"),
+        (libc::EISDIR, "EISDIR"),
+        (libc::EINVAL, "EINVAL"),
+        (libc::ENOTTY, "ENOTTY"),
+        (libc::EROFS, "EROFS"),
+        (libc::ENOSYS, "ENOSYS"),
+        (libc::ELOOP, "ELOOP"),
+        (libc::EOPNOTSUPP, "EOPNOTSUPP"),
+        (libc::ENOKEY, "ENOKEY"),
+        (libc::EOVERFLOW, "EOVERFLOW"),
     ];
-    names.iter().find(|(number, _)| *number == errno).map_or_else(|| errno.to_string(), |(_, name)| (*name).into())
+    names
+        .iter()
+        .find(|(number, _)| *number == errno)
+        .map_or_else(|| errno.to_string(), |(_, name)| (*name).into())
 }
 
 /// The errno of the last call of this thread.
