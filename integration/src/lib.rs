@@ -4,6 +4,8 @@
 //! or a name on PATH; our own binary otherwise) through it. When the [`Test`] is dropped, everything that the
 //! runtime may have left on the machine is counted, and the test fails unless the count is nothing.
 //!
+//! `WORLD=host` runs tests that do not care on the machine's own cgroups instead of a private cgroup2 tree.
+//!
 //! The same promises are made to every runtime; where one is known not to keep one, [`gaps`] says so.
 
 #![allow(

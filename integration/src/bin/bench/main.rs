@@ -1,7 +1,8 @@
 //! How fast is it: ours, its peers, and the floor, measured in turn within one run.
 //!
 //! `bench [--rounds N] [--json]`. Peers are `runc`, `crun` and `youki`, looked up in the directories of the variable
-//! PEERS and then in PATH. Everything happens in a private mount namespace where `/sys/fs/cgroup` is cgroup2.
+//! PEERS and then in PATH; ours
+//! lies beside this program unless OURS is its path. Everything happens in a private mount namespace where `/sys/fs/cgroup` is cgroup2.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark may look paths up; it guards nothing")]
 
