@@ -164,7 +164,7 @@ pub fn receive(fd: &Fd, bytes: &mut [u8]) -> Answer<(usize, Option<Fd>)> {
     };
     let length = call(number::RECVMSG, [fd.0 as usize, address_mut(&mut header), MSG_CMSG_CLOEXEC, 0, 0, 0])?;
     let sent = header.control_length != 0 && (control.level, control.kind) == (SOL_SOCKET, SCM_RIGHTS);
-    Ok((length, sent.then_some(Fd(control.fd))))
+    Ok((length, sent.then(|| Fd(control.fd))))
 }
 
 /// Accepts a connection.

@@ -1,0 +1,140 @@
+//! What exec has handed down.
+
+use std::ffi::CStr;
+use std::os::unix::ffi::OsStringExt;
+
+use serde_json::{Map, Value, json};
+
+use crate::{errno, errno_name};
+
+const RLIMITS: [&str; 16] = [
+    "RLIMIT_CPU",
+    "RLIMIT_FSIZE",
+    "RLIMIT_DATA",
+    "RLIMIT_STACK",
+    "RLIMIT_CORE",
+    "RLIMIT_RSS",
+    "RLIMIT_NPROC",
+    "RLIMIT_NOFILE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_AS",
+    "RLIMIT_LOCKS",
+    "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_RTTIME",
+];
+
+/// Soft and hard limit by name.
+pub fn rlimits() -> Value {
+    let limit = |(number, name): (u32, &&str)| {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the call writes one limit.
+        unsafe { libc::getrlimit(number, &raw mut limit) };
+        ((*name).to_owned(), json!({"soft": limit.rlim_cur, "hard": limit.rlim_max}))
+    };
+    Value::Object((0..).zip(&RLIMITS).map(limit).collect::<Map<_, _>>())
+}
+
+/// The CPUs that the process may use.
+pub fn affinity() -> Value {
+    // SAFETY: all zeroes is an empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is as large as is said.
+    unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    // SAFETY: 1024 is the size of the set.
+    json!((0..1024).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect::<Vec<_>>())
+}
+
+/// The execution domain.
+pub fn personality() -> Value {
+    // SAFETY: this value asks and changes nothing.
+    json!(unsafe { libc::personality(0xffff_ffff) })
+}
+
+/// Scheduling policy, nice value and I/O priority.
+pub fn scheduler() -> Value {
+    // SAFETY: these calls take numbers only.
+    let (policy, nice) = unsafe { (libc::sched_getscheduler(0), libc::getpriority(libc::PRIO_PROCESS, 0)) };
+    // SAFETY: as above; 1 means "a process".
+    let io = unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) };
+    json!({"policy": policy, "nice": nice, "io": io})
+}
+
+/// The file mode creation mask.
+pub fn umask() -> Value {
+    // SAFETY: the call cannot fail, and nothing is created between the two.
+    let mask = unsafe { libc::umask(0o77) };
+    // SAFETY: as above.
+    unsafe { libc::umask(mask) };
+    json!(mask)
+}
+
+/// The working directory as the kernel spells it.
+pub fn cwd() -> Value {
+    let path = std::env::current_dir();
+    json!(path.map_or_else(|error| error.to_string(), |path| path.to_string_lossy().into_owned()))
+}
+
+/// The environment, in its order.
+pub fn environment() -> Value {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        let bytes = [name.into_vec(), value.into_vec()].join(&b'=');
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    json!(std::env::vars_os().map(text).collect::<Vec<_>>())
+}
+
+/// The arguments.
+pub fn arguments() -> Value {
+    json!(std::env::args_os().map(|one| one.to_string_lossy().into_owned()).collect::<Vec<_>>())
+}
+
+/// Which of the first three descriptors are terminals, and whether there is a controlling one.
+pub fn terminals() -> Value {
+    // SAFETY: the call takes a number.
+    let terminal = |number| unsafe { libc::isatty(number) } == 1;
+    let controlling = std::fs::File::open("/dev/tty").is_ok();
+    json!({"stdio": [terminal(0), terminal(1), terminal(2)], "controlling": controlling})
+}
+
+/// The description of the session keyring, or why there is none.
+pub fn keyring() -> Value {
+    const DESCRIBE: i32 = 6;
+    const SESSION: i32 = -3;
+    let mut text = [0_u8; 256];
+    // SAFETY: the call writes at most that many bytes.
+    let length = unsafe { libc::syscall(libc::SYS_keyctl, DESCRIBE, SESSION, text.as_mut_ptr(), text.len()) };
+    match length {
+        1.. => json!(CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy()),
+        _ => json!(errno_name(errno())),
+    }
+}
+
+/// Host name and domain name.
+pub fn names() -> Value {
+    let host = rustix::system::uname();
+    let domain = std::fs::read_to_string("/proc/sys/kernel/domainname").unwrap_or_default();
+    json!({"host": host.nodename().to_string_lossy(), "domain": domain.trim()})
+}
+
+/// Signals that are ignored or blocked, as bits. Not said: SIGPIPE, which the prober's own start ignores, and the two
+/// that C libraries keep for themselves and pass on as ignored when they spawn.
+pub fn signals() -> Value {
+    const OURS: u64 = 1 << (libc::SIGPIPE - 1) | 1 << 31 | 1 << 32;
+    let set = |name| {
+        let text = crate::files::status(name);
+        let bits = u64::from_str_radix(text.as_str().unwrap_or_default(), 16).unwrap_or(u64::MAX);
+        bits & !OURS
+    };
+    json!({"ignored": set("SigIgn"), "blocked": set("SigBlk")})
+}
+
+/// Process id, parent, group and session.
+pub fn session() -> Value {
+    // SAFETY: these calls take and touch nothing.
+    let (pid, parent, group, session) =
+        unsafe { (libc::getpid(), libc::getppid(), libc::getpgrp(), libc::getsid(0)) };
+    json!({"pid": pid, "parent": parent, "group": group, "session": session})
+}

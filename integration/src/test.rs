@@ -1,0 +1,156 @@
+//! One test: its names, its directories, and the account that is settled when it ends.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::bundle::{Bundle, base};
+use crate::command::{Call, Groups, Outcome};
+use crate::container::Container;
+use crate::leaks::{self, Traces};
+use crate::runtime::runtime;
+use crate::world::World;
+
+/// Names that belong to this test alone, and everything that it makes.
+///
+/// Dropping it fails the test if the runtime left anything behind.
+#[derive(Debug)]
+pub struct Test {
+    /// The layout of cgroups in which every command runs.
+    pub world: World,
+    /// A word that is part of every id, path and cgroup of this test and of no other.
+    pub mark: String,
+    /// The test's own directory.
+    pub directory: PathBuf,
+    pub(crate) traces: RefCell<Traces>,
+    pub(crate) groups: Groups,
+    serial: Cell<u32>,
+}
+
+impl Default for Test {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Test {
+    /// A test in the usual world.
+    pub fn new() -> Self {
+        Self::at(World::usual())
+    }
+
+    /// A test in this world.
+    ///
+    /// # Panics
+    /// When its directories cannot be made.
+    pub fn at(world: World) -> Self {
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("it{}n{serial}x", std::process::id());
+        let directory = base().join(&mark);
+        fs::create_dir(&directory).expect("a test has a directory of its own");
+        for part in ["state", "tmp", "output", "bundles"] {
+            fs::create_dir(directory.join(part)).expect("a test has a directory of its own");
+        }
+        Self {
+            world,
+            mark,
+            directory,
+            traces: RefCell::default(),
+            groups: Groups::default(),
+            serial: Cell::new(0),
+        }
+    }
+
+    /// A name that nothing else has.
+    pub fn fresh(&self) -> String {
+        self.serial.set(self.serial.get() + 1);
+        format!("{}-{}", self.mark, self.serial.get())
+    }
+
+    /// A new bundle with the default configuration, changed by `edit`.
+    pub fn bundle(&self, edit: impl FnOnce(&mut Value)) -> Bundle {
+        let name = self.fresh();
+        Bundle::new(self.directory.join("bundles").join(&name), &format!("/{}/{name}", self.mark), edit)
+    }
+
+    /// The state directory of the runtime.
+    pub fn state_root(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// A command of the runtime, ready to be run: global options, then these arguments.
+    pub fn call(&self, arguments: &[&str]) -> Call {
+        let root = self.state_root();
+        let root = root.to_str().expect("the test's directory is plain text");
+        let all = [&["--root", root], arguments].concat();
+        let output = self.directory.join("output").join(self.fresh());
+        Call::new(self.world, runtime().path.as_os_str(), all, output, &self.groups)
+            .env(leaks::MARK, &self.mark)
+            .env("TMPDIR", self.directory.join("tmp"))
+    }
+
+    /// Runs a command of the runtime.
+    pub fn runtime(&self, arguments: &[&str]) -> Outcome {
+        self.call(arguments).run()
+    }
+
+    /// `run` of a fresh container in the foreground.
+    pub fn run(&self, bundle: &Bundle) -> Outcome {
+        self.runtime(&["run", "--bundle", &text(&bundle.path), &self.fresh()])
+    }
+
+    /// `run` of a bundle with the default configuration, changed by `edit`.
+    pub fn run_with(&self, edit: impl FnOnce(&mut Value)) -> Outcome {
+        self.run(&self.bundle(edit))
+    }
+
+    /// `create` that must succeed.
+    pub fn create(&self, bundle: &Bundle) -> Container<'_> {
+        Container::create(self, bundle)
+    }
+
+    /// `create` and `start` that must succeed.
+    pub fn start(&self, bundle: &Bundle) -> Container<'_> {
+        let container = self.create(bundle);
+        container.start().ok();
+        container
+    }
+
+    /// `create` that may fail.
+    pub fn try_create(&self, bundle: &Bundle) -> Outcome {
+        let id = self.fresh();
+        let outcome = self.runtime(&["create", "--bundle", &text(&bundle.path), &id]);
+        if outcome.succeeded() {
+            drop(Container::of(self, &id, outcome.clone()));
+        }
+        outcome
+    }
+
+    /// The directories of this test's cgroups, in every hierarchy that has them.
+    pub fn cgroups(&self) -> BTreeSet<PathBuf> {
+        let hierarchies = self.world.hierarchies().into_iter();
+        hierarchies.map(|hierarchy| hierarchy.root.join(&self.mark)).filter(|path| path.is_dir()).collect()
+    }
+}
+
+impl Drop for Test {
+    fn drop(&mut self) {
+        let failing = std::thread::panicking();
+        let left = match failing {
+            true => leaks::now(self),
+            false => leaks::settled(self),
+        };
+        leaks::clean(self);
+        assert!(failing || left.is_empty(), "the runtime left something behind: {left:#?}");
+    }
+}
+
+/// A path of ours as text.
+pub fn text(path: &std::path::Path) -> String {
+    path.to_str().expect("paths of tests are plain text").to_owned()
+}

@@ -1,0 +1,193 @@
+//! The process that a configuration describes.
+
+use integration::bundle::shell;
+use integration::expected::{CAPABILITIES, probe};
+use integration::{Exit, Test, promise};
+use serde_json::{Value, json};
+
+/// What a script prints in a container that was changed by `edit`.
+fn says(edit: impl FnOnce(&mut Value)) -> String {
+    Test::new().run_with(edit).ok().stdout
+}
+
+#[test]
+fn arguments_arrive_byte_by_byte() {
+    let test = Test::new();
+    let odd = ["", " ", "*", "$HOME", "a\nb", "ü", "--flag=x"];
+    let said = test.run_with(|config| {
+        config["process"]["args"] = json!([&["/bin/prober", "{}"][..], &odd].concat());
+    });
+    let seen: Value = serde_json::from_str(&said.ok().stdout).expect("the prober prints JSON");
+    assert_eq!(seen["args"], json!([&["/bin/prober", "{}"][..], &odd].concat()));
+}
+
+#[test]
+fn a_bare_name_is_looked_up_in_the_path_of_the_configuration() {
+    let said = says(|config| {
+        config["process"]["env"] = json!(["PATH=/nowhere:/bin"]);
+        config["process"]["args"] = json!(["echo", "found"]);
+    });
+    assert_eq!(said, "found\n");
+}
+
+#[test]
+fn the_callers_environment_stays_outside() {
+    let (_, seen) = probe(&Test::new(), |_| {});
+    let names =
+        seen["env"].as_array().into_iter().flatten().filter_map(|one| one.as_str()?.split('=').next());
+    let strange: Vec<_> = names.filter(|name| !["PATH", "TERM", "HOME"].contains(name)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+#[test]
+fn the_last_of_equal_variables_counts() {
+    let said = says(|config| {
+        config["process"]["env"] = json!(["PATH=/bin", "ONE=first", "ONE=second"]);
+        shell(config, "echo $ONE");
+    });
+    assert_eq!(said, "second\n");
+}
+
+#[test]
+fn a_missing_working_directory_is_made() {
+    let test = Test::new();
+    let said = test.run_with(|config| {
+        config["root"]["readonly"] = json!(false);
+        config["process"]["cwd"] = json!("/made/for/me");
+        shell(config, "pwd");
+    });
+    assert_eq!(said.ok().stdout, "/made/for/me\n");
+}
+
+#[test]
+fn home_comes_from_the_passwd_of_the_container() {
+    let said = says(|config| {
+        config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+        shell(config, "echo $HOME");
+    });
+    assert_eq!(said, "/home\n");
+}
+
+#[test]
+fn each_capability_can_be_given_alone() {
+    let test = Test::new();
+    for number in [0, 12, 21, 40] {
+        let name = CAPABILITIES.get(number).copied().unwrap_or_default();
+        let (_, seen) = probe(&test, |config| {
+            let only = json!([format!("CAP_{name}")]);
+            config["process"]["capabilities"] =
+                json!({"bounding": only, "effective": only, "permitted": only});
+        });
+        assert_eq!(seen["capabilities"]["effective"], json!(1_u64 << number), "{name}");
+    }
+}
+
+#[test]
+fn without_new_privileges_there_is_no_way_back() {
+    for (asked, word) in [(true, "1"), (false, "0")] {
+        let said = says(|config| {
+            config["process"]["noNewPrivileges"] = json!(asked);
+            shell(
+                config,
+                "while read name value; do [ $name = NoNewPrivs: ] && echo $value; done </proc/self/status; true",
+            );
+        });
+        assert_eq!(said.trim(), word);
+    }
+}
+
+#[test]
+fn the_umask_is_0022_unless_asked_otherwise() {
+    assert_eq!(says(|config| shell(config, "umask")), "0022\n");
+    let said = says(|config| {
+        config["process"]["user"]["umask"] = json!(0o77);
+        shell(config, "umask");
+    });
+    assert_eq!(said, "0077\n");
+}
+
+#[test]
+fn a_soft_limit_above_the_hard_one_is_refused() {
+    promise("a limit that cannot be set leaves nothing behind", || {
+        let refused = Test::new().run_with(|config| {
+            config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 20, "hard": 10}]);
+        });
+        refused.fails();
+    });
+}
+
+#[test]
+fn the_oom_score_is_set() {
+    let said = says(|config| {
+        config["process"]["oomScoreAdj"] = json!(777);
+        shell(config, "cat /proc/self/oom_score_adj");
+    });
+    assert_eq!(said, "777\n");
+}
+
+#[test]
+fn standard_input_reaches_the_container() {
+    let test = Test::new();
+    let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/cat"]));
+    let path = test.directory.join("input");
+    std::fs::write(&path, "through\n").expect("a file can be written");
+    let (directory, id) = (integration::test::text(&bundle.path), test.fresh());
+    let call = test.call(&["run", "--bundle", &directory, &id]);
+    let outcome = call.stdin(std::fs::File::open(path).expect("the file is there")).run();
+    assert_eq!(outcome.ok().stdout, "through\n");
+}
+
+#[test]
+fn descriptors_of_the_caller_stay_outside_unless_preserved() {
+    let test = Test::new();
+    for (extra, expected) in [(&[][..], "0\n1\n2\n3\n"), (&["--preserve-fds", "1"], "0\n1\n2\n3\n4\n")] {
+        let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/ls", "/proc/self/fd"]));
+        let (directory, id) = (integration::test::text(&bundle.path), test.fresh());
+        let arguments = [&["run"], extra, &["--bundle", &directory, &id]].concat();
+        let outcome = test.call(&arguments).with(with_descriptors).run().ok();
+        assert_eq!(outcome.stdout, expected, "{extra:?}");
+    }
+}
+
+/// Leaves the descriptors 3 and 9 open in the command.
+fn with_descriptors(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let open = || {
+        // SAFETY: duplicates standard input onto numbers that nothing in this new process relies on.
+        unsafe { libc::dup2(0, 3) };
+        // SAFETY: as above.
+        unsafe { libc::dup2(0, 9) };
+        Ok(())
+    };
+    // SAFETY: two system calls between fork and exec.
+    unsafe { command.pre_exec(open) };
+}
+
+#[test]
+fn exec_joins_the_container_and_returns_the_status() {
+    let test = Test::new();
+    let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"]));
+    let container = test.start(&bundle);
+    let exec = |arguments: &[&str]| test.runtime(&[&["exec", &container.id], arguments].concat());
+    exec(&["/bin/sh", "-c", "exit 17"]).exits(17);
+    let links = "readlink /proc/self/ns/pid; readlink /proc/1/ns/pid";
+    let said = exec(&["/bin/sh", "-c", links]).ok().stdout;
+    let mut lines = said.lines();
+    assert_eq!(lines.next(), lines.next());
+    exec(&["/bin/not-there"]).fails_with(&["not found", "no such file"]);
+}
+
+#[test]
+fn the_first_process_is_number_one_and_leads_a_session() {
+    let (_, seen) = probe(&Test::new(), |_| {});
+    assert_eq!((&seen["session"]["pid"], &seen["session"]["session"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn background_processes_end_with_the_first() {
+    let test = Test::new();
+    let container = test.start(&test.bundle(|config| shell(config, "sleep 1000 & echo ready; exit 4")));
+    promise("what the first process leaves behind is killed", || {
+        assert_eq!(container.finish(), Exit::Code(4));
+    });
+}
