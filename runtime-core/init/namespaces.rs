@@ -14,6 +14,7 @@ pub fn isolate(dialogue: u32, keep: u32, ignored: u64) -> Outcome {
         sys::close_range(keep, dialogue - 1).of(Call::CloseRange)?;
     }
     sys::close_range(dialogue + 1, u32::MAX).of(Call::CloseRange)?;
+    sys::close_on_exec(dialogue).of(Call::CloseRange)?;
     for signal in (1..=64).filter(|signal| ignored & (1 << (signal - 1)) != 0) {
         sys::reset_signal(signal).of(Call::Signal)?;
     }

@@ -94,6 +94,12 @@ pub fn close_range(first: u32, last: u32) -> Answer<()> {
     done(call(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]))
 }
 
+/// Has a descriptor closed when the program is executed.
+pub fn close_on_exec(fd: u32) -> Answer<()> {
+    const CLOSE_RANGE_CLOEXEC: usize = 4;
+    done(call(number::CLOSE_RANGE, [fd as usize, fd as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0]))
+}
+
 /// Reads once.
 pub fn read(fd: &Fd, buffer: &mut [u8]) -> Answer<usize> {
     call(number::READ, [fd.0 as usize, address_mut(buffer), buffer.len(), 0, 0, 0])
