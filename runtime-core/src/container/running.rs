@@ -76,7 +76,10 @@ impl Running {
             rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED)
         });
         let status = answer.doing(|| "cannot wait for the container".into())?;
-        status.as_ref().and_then(exit).ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
+        status
+            .as_ref()
+            .and_then(exit)
+            .ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
     }
 }
 

@@ -158,7 +158,8 @@ fn clone_through_joiner(memory: &Memory) -> Result<u32, Errno> {
         ..no_request()
     };
     // SAFETY: as above; we wait below until the joiner has left the memory.
-    let joiner = pid_or_errno(unsafe { arch::clone3(&raw const request, joiner, from_ref(memory) as usize) })?;
+    let joiner =
+        pid_or_errno(unsafe { arch::clone3(&raw const request, joiner, from_ref(memory) as usize) })?;
     wait_until_left(&memory.joiner);
     if let Some(joiner) = rustix::process::Pid::from_raw(joiner as i32) {
         // An engine's own reaper may have been faster.

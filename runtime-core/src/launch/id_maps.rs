@@ -32,7 +32,8 @@ pub(super) fn namespace_with(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd> 
     })
     .doing(doing)?;
     let path = PathBuf::from(format!("/proc/{}/ns/user", process.pid));
-    let namespace = write(process.pid, uids, gids).and_then(|()| loans::open_namespace(Namespace::User, &path));
+    let namespace =
+        write(process.pid, uids, gids).and_then(|()| loans::open_namespace(Namespace::User, &path));
     // It waits for a word that never comes.
     drop(dialogue);
     process.end();

@@ -25,14 +25,16 @@ use crate::wire::{Blob, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
+use dialogue::{Dialogue, Heard};
 pub(crate) use loans::file_name as namespace_file;
 pub(crate) use report::unexpected;
-use dialogue::{Dialogue, Heard};
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
 pub(crate) trait Keeper {
     /// Runs hooks; the process is in the state that their kind prescribes.
     fn run_hooks(&mut self, hooks: &Hooks, process: &Process) -> Result<()>;
+    /// Prepares what needs no more than the process, while init works.
+    fn prepare(&mut self, process: &Process) -> Result<()>;
     /// Makes the container known to every command.
     fn record(&mut self, process: &Process) -> Result<()>;
     /// Writes the process id where the caller wants it.
@@ -154,7 +156,9 @@ impl Walk<'_> {
                     .doing(|| "prlimit".into())?;
             }
             Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
-            Action::RunHooks(hooks) => on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?,
+            Action::RunHooks(hooks) => {
+                on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?
+            }
             Action::Record => on_process(&self.born, |process| self.keeper.record(process))?,
             Action::WritePidFile(path) => {
                 on_process(&self.born, |process| self.keeper.write_pid_file(path, process))?;
@@ -196,7 +200,10 @@ impl Walk<'_> {
         match std::mem::replace(&mut self.due, Due::Nothing) {
             Due::Nothing => Ok(()),
             Due::Word => self.born()?.dialogue.go().doing(lost),
-            Due::Plan => self.send_plan(),
+            Due::Plan => {
+                self.send_plan()?;
+                on_process(&self.born, |process| self.keeper.prepare(process))
+            }
         }
     }
 
@@ -295,7 +302,9 @@ impl UserNamespace {
             .iter()
             .find_map(|entry| match &entry.deed {
                 Deed::Host(Action::WriteIdMaps { .. }) => Some(UserNamespace::New),
-                Deed::Host(Action::Clone { join, .. }) if join.iter().any(|(kind, _)| *kind == Namespace::User) => {
+                Deed::Host(Action::Clone { join, .. })
+                    if join.iter().any(|(kind, _)| *kind == Namespace::User) =>
+                {
                     Some(UserNamespace::Joined)
                 }
                 _ => None,

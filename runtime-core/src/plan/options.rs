@@ -105,7 +105,10 @@ pub(super) fn mount_flags(attributes: u64) -> u64 {
         (libc::MOUNT_ATTR_NOATIME, libc::MS_NOATIME),
         (libc::MOUNT_ATTR_STRICTATIME, libc::MS_STRICTATIME),
     ];
-    flags.into_iter().filter(|(attribute, _)| attributes & attribute != 0).fold(0, |all, (_, flag)| all | flag)
+    flags
+        .into_iter()
+        .filter(|(attribute, _)| attributes & attribute != 0)
+        .fold(0, |all, (_, flag)| all | flag)
 }
 
 /// Options that ask for what happens anyway.
@@ -127,7 +130,9 @@ impl Options {
         match (options.bind, options.data.first()) {
             (Some(_), Some((place, word))) => Err(ConfigError::new(
                 place.clone(),
-                format!("bind mounts cannot have any filesystem-specific options applied: {word:?} is not a mount option"),
+                format!(
+                    "bind mounts cannot have any filesystem-specific options applied: {word:?} is not a mount option"
+                ),
             )),
             _ => Ok(options),
         }
@@ -143,7 +148,9 @@ impl Options {
             "idmap" => self.mapped = Some(false),
             "ridmap" => self.mapped = Some(true),
             word if DEFAULTS.contains(&word) => {}
-            word => return self.take_propagation(word) || self.take_instance(word) || self.take_attribute(word),
+            word => {
+                return self.take_propagation(word) || self.take_instance(word) || self.take_attribute(word);
+            }
         }
         true
     }
@@ -155,8 +162,14 @@ impl Options {
     }
 
     fn take_instance(&mut self, word: &str) -> bool {
-        let Some((on, _, flag)) = INSTANCE.iter().find(|(on, off, _)| word == *on || word == *off) else { return false };
-        if word == *on { self.instance |= flag } else { self.instance &= !flag }
+        let Some((on, _, flag)) = INSTANCE.iter().find(|(on, off, _)| word == *on || word == *off) else {
+            return false;
+        };
+        if word == *on {
+            self.instance |= flag
+        } else {
+            self.instance &= !flag
+        }
         true
     }
 
@@ -176,8 +189,14 @@ fn apply(attributes: &mut Attributes, word: &str) -> bool {
         attributes.put_access_time(*kind);
         return true;
     }
-    let Some((on, _, bits)) = ATTRIBUTES.iter().find(|(on, off, _)| word == *on || word == *off) else { return false };
-    if word == *on { attributes.put(*bits) } else { attributes.take(*bits) }
+    let Some((on, _, bits)) = ATTRIBUTES.iter().find(|(on, off, _)| word == *on || word == *off) else {
+        return false;
+    };
+    if word == *on {
+        attributes.put(*bits)
+    } else {
+        attributes.take(*bits)
+    }
     true
 }
 

@@ -55,7 +55,10 @@ pub(super) fn execute(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> 
     Ok(())
 }
 
-fn texts<T: AsRef<[u8]>>(origin: &Pointer, list: impl IntoIterator<Item = T>) -> Result<Vec<CString>, ConfigError> {
+fn texts<T: AsRef<[u8]>>(
+    origin: &Pointer,
+    list: impl IntoIterator<Item = T>,
+) -> Result<Vec<CString>, ConfigError> {
     list.into_iter().enumerate().map(|(index, each)| text(&origin.child(index), each)).collect()
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, statat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, renameat, statat};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -21,6 +21,8 @@ const INTENT: &str = "intent.json";
 /// The intent is removed last.
 const LAST: &CStr = c"intent.json";
 pub(super) const STATE: &str = "state.json";
+/// The record before it is shown.
+const UNPUBLISHED: &str = "state.json.new";
 const CONFIG: &str = "config.json";
 const START: &str = "start.sock";
 
@@ -59,7 +61,8 @@ impl Entry {
     /// # Errors
     /// None that are known.
     pub fn unlock(self) -> Result<Unlocked> {
-        flock(&self.dir, FlockOperation::Unlock).doing(|| format!("cannot unlock {}", self.path().display()))?;
+        flock(&self.dir, FlockOperation::Unlock)
+            .doing(|| format!("cannot unlock {}", self.path().display()))?;
         Ok(Unlocked(self))
     }
 
@@ -78,7 +81,7 @@ impl Entry {
     /// # Errors
     /// The file can't be written; `EILSEQ` if a path in it isn't UTF-8.
     pub fn write_intent(&self, intent: &Intent) -> Result<()> {
-        file::write_json(self.dir.as_fd(), INTENT, intent, &self.path())
+        file::replace_json(self.dir.as_fd(), INTENT, intent, &self.path())
     }
 
     /// What was about to be made. `None`: nothing yet, so there is nothing to remove but this directory.
@@ -89,12 +92,30 @@ impl Entry {
         file::read_json(self.dir.as_fd(), INTENT, &self.id, &self.path())
     }
 
-    /// Writes down what was made: from here on, the container exists for every command.
+    /// Writes down what is being made; nobody sees it yet.
     ///
     /// # Errors
     /// The file can't be written; `EILSEQ` if a path in it isn't UTF-8.
+    pub fn prepare_record(&self, record: &Record) -> Result<()> {
+        file::write_json(self.dir.as_fd(), UNPUBLISHED, record, &self.path())
+    }
+
+    /// Shows what was written down: from here on, the container exists for every command.
+    ///
+    /// # Errors
+    /// Nothing was written down, or the file can't be renamed.
+    pub fn publish_record(&self) -> Result<()> {
+        renameat(&self.dir, UNPUBLISHED, &self.dir, STATE)
+            .doing(|| format!("cannot make {}", self.path().join(STATE).display()))
+    }
+
+    /// Both at once.
+    ///
+    /// # Errors
+    /// As above.
     pub fn write_record(&self, record: &Record) -> Result<()> {
-        file::write_json(self.dir.as_fd(), STATE, record, &self.path())
+        self.prepare_record(record)?;
+        self.publish_record()
     }
 
     /// What was made. `None`: the container isn't finished.
@@ -176,7 +197,9 @@ impl Entry {
     /// Something can't be removed. That something is missing is no error.
     pub fn remove(self) -> Result<()> {
         let removed = match self.remove_usual() {
-            Err(Errno::NOTEMPTY) => file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id)),
+            Err(Errno::NOTEMPTY) => {
+                file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id))
+            }
             removed => removed,
         };
         removed.doing(|| format!("cannot remove {}", self.path().display()))
@@ -184,7 +207,9 @@ impl Entry {
 
     /// Nearly always there are these files and no others.
     fn remove_usual(&self) -> rustix::io::Result<()> {
-        [STATE, START, CONFIG, INTENT].into_iter().try_for_each(|name| unlink(self.dir.as_fd(), name, AtFlags::empty()))?;
+        [STATE, START, CONFIG, INTENT]
+            .into_iter()
+            .try_for_each(|name| unlink(self.dir.as_fd(), name, AtFlags::empty()))?;
         self.root.remove(&self.id)
     }
 

@@ -15,7 +15,11 @@ use crate::error::{Error, Result};
 /// One of them is not open, or is ours.
 pub(crate) fn descriptors(preserved: u32) -> Result<Vec<BorrowedFd<'static>>> {
     let last = 3 + RawFd::try_from(preserved).unwrap_or(RawFd::MAX - 3);
-    standard_streams().into_iter().map(Ok).chain((3..last).map(|number| inherited(number, preserved))).collect()
+    standard_streams()
+        .into_iter()
+        .map(Ok)
+        .chain((3..last).map(|number| inherited(number, preserved)))
+        .collect()
 }
 
 fn standard_streams() -> [BorrowedFd<'static>; 3] {
@@ -24,8 +28,9 @@ fn standard_streams() -> [BorrowedFd<'static>; 3] {
 }
 
 fn inherited(number: RawFd, preserved: u32) -> Result<BorrowedFd<'static>> {
-    let missing = |errno| {
-        Error::System { doing: format!("unable to stat preserved-fd {number} (of {preserved})"), errno }
+    let missing = |errno| Error::System {
+        doing: format!("unable to stat preserved-fd {number} (of {preserved})"),
+        errno,
     };
     // SAFETY: only asked about below; it is handed out when it is open and came from our caller, which keeps it for
     // as long as we run.
