@@ -17,6 +17,7 @@ use super::*;
 use crate::cgroup;
 use crate::error::Error;
 use crate::hooks::{Hooks, Kind};
+use crate::plan::Request;
 use crate::spec::ContainerId;
 
 const NOW: Duration = Duration::ZERO;
@@ -58,6 +59,7 @@ fn record(name: &str) -> Record {
         cgroup: cgroup::Paths::default(),
         private_pid_namespace: true,
         hooks: vec![Hooks { kind: Kind::Poststop, hooks: Vec::new() }],
+        request: Request::new(&id(name), "/bundle/rootfs".into()),
     }
 }
 
