@@ -1,4 +1,5 @@
 //! What `specs/` says is so: it names every step, and no test that isn't there.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 use std::collections::BTreeSet;
 use std::fs;
