@@ -4,15 +4,15 @@ PREFIX ?= /usr/local
 CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
-RUNTIME := $(CARGO) run --quiet --release --package runtime-cli --
 
 # The packages of Debian that are needed, each behind a file that is there when it is installed.
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
 run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 
+file = $(firstword $(subst =, ,$1))
 package = $(lastword $(subst =, ,$1))
-missing = $(strip $(foreach need,$(NEEDS),$(if $(wildcard $(firstword $(subst =, ,$(need)))),,$(call package,$(need)))))
+missing = $(strip $(foreach need,$(NEEDS),$(if $(wildcard $(call file,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
 .PHONY: help run test bench build install clean root needs components
@@ -26,7 +26,7 @@ help:
 
 run: root needs build examples/hello/rootfs
 	@printf '\n$$ runtime run examples/hello/\n\n'
-	@$(RUNTIME) run examples/hello/
+	@$(BINARY) run examples/hello/
 
 test: root needs components
 	$(CARGO) fmt --all --check
