@@ -10,9 +10,9 @@ NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gn
 run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 
-file = $(firstword $(subst =, ,$1))
+sign = $(firstword $(subst =, ,$1))
 package = $(lastword $(subst =, ,$1))
-missing = $(strip $(foreach need,$(NEEDS),$(if $(wildcard $(call file,$(need))),,$(call package,$(need)))))
+missing = $(strip $(foreach need,$(NEEDS),$(if $(wildcard $(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
 .PHONY: help run test bench build install clean root needs components
