@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::process::{Pid, getpid, geteuid};
+use rustix::process::{Pid, geteuid};
 
 use super::{CreateOptions, hooks};
 use crate::bundle::Bundle;
@@ -35,7 +35,7 @@ pub(super) fn make(
     bundle: &Bundle,
     options: &CreateOptions,
     until: Until,
-) -> Result<(Process, Record)> {
+) -> Result<(Process, Record, Entry)> {
     let inherited = sys::inherited::descriptors(options.preserve_fds)?;
     bundle.check_rootfs()?;
     refuse_terminal(bundle.spec())?;
@@ -119,9 +119,9 @@ impl<'a> Maker<'a> {
         })
     }
 
-    fn finish(self, process: Process) -> Result<(Process, Record)> {
+    fn finish(self, process: Process) -> Result<(Process, Record, Entry)> {
         match self.record {
-            Some(record) => Ok((process, record)),
+            Some(record) => Ok((process, record, self.entry)),
             None => Err(Error::Died("the plan records no container".into())),
         }
     }
@@ -151,7 +151,6 @@ impl Keeper for Maker<'_> {
         self.entry.write_intent(&Intent {
             version: VERSION,
             id: self.entry.id().clone(),
-            creator: Identity::of(getpid())?,
             cgroup: paths.clone(),
             init: None,
             bundle: self.bundle.path().to_path_buf(),

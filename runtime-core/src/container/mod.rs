@@ -59,8 +59,8 @@ impl Container {
     /// # Errors
     /// The configuration can't be carried out, or the program can't be executed; then nothing is left.
     pub fn run(root: &StateRoot, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Running> {
-        let (process, record) = create::make(root, id, bundle, options, create::Until::Executed)?;
-        Ok(Running::new(process, record))
+        let (process, record, entry) = create::make(root, id, bundle, options, create::Until::Executed)?;
+        Ok(Running::new(process, record, entry.unlock()?))
     }
 
     /// The container with that name.

@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
+use super::{PATIENCE, delete};
 use crate::error::{Context, Error, Result};
 use crate::launch::Process;
-use crate::state::Record;
+use crate::state::{Record, Unlocked};
 use crate::sys;
 
 /// How a program ended.
@@ -23,11 +24,12 @@ pub enum Exit {
 pub struct Running {
     process: Process,
     record: Record,
+    place: Unlocked,
 }
 
 impl Running {
-    pub(super) fn new(process: Process, record: Record) -> Self {
-        Running { process, record }
+    pub(super) fn new(process: Process, record: Record, place: Unlocked) -> Self {
+        Running { process, record, place }
     }
 
     /// The first process, as this process numbers it.
@@ -52,6 +54,17 @@ impl Running {
     /// container is deleted.
     pub fn ran_out_of_memory(&self) -> bool {
         self.record.cgroup.oom_kills().is_some_and(|count| count > 0)
+    }
+
+    /// Removes the container, whose first process has ended.
+    ///
+    /// # Errors
+    /// Something can't be removed. That somebody else has removed it is no error.
+    pub fn delete(self) -> Result<()> {
+        match self.place.lock(PATIENCE)? {
+            Some(entry) => delete::remove_stopped(entry, &self.record),
+            None => Ok(()),
+        }
     }
 
     /// Waits until the first process has ended, and reaps it.

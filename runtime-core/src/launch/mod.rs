@@ -173,9 +173,9 @@ impl Walk<'_> {
         let join: Vec<OwnedFd> =
             join.iter().map(|(kind, path)| loans::open_namespace(*kind, path)).collect::<Result<_>>()?;
         let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
-        let theirs = self.descriptors.out_of_the_way(theirs.as_fd()).doing(doing)?;
+        let theirs = self.descriptors.out_of_the_way(theirs).doing(doing)?;
         let (descriptors, _copies) = self.descriptors.moves().doing(doing)?;
-        let memory = clone::birth(Request {
+        let (process, memory) = clone::birth(Request {
             namespaces: new.iter().map(|kind| clone_flag(*kind)).sum(),
             join: &join,
             cgroup: self.cgroup.as_ref().filter(|_| into_cgroup).and_then(Cgroup::birthplace),
@@ -186,7 +186,6 @@ impl Walk<'_> {
             user_namespace: UserNamespace::of(self.plan),
         })
         .doing(|| "clone3".into())?;
-        let process = Process { pid: memory.pid, pidfd: memory.pidfd.try_clone().doing(doing)? };
         self.born = Some(Born { dialogue, memory: Some(memory), process });
         self.due = Due::Plan;
         Ok(())

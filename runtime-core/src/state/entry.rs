@@ -3,8 +3,9 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, fchmod, statat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, statat};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -32,9 +33,34 @@ pub struct Entry {
     dir: OwnedFd,
 }
 
+/// A container's directory while other commands may change it. It stays this container's, whoever makes another one of
+/// the same name.
+#[derive(Debug)]
+pub struct Unlocked(Entry);
+
+impl Unlocked {
+    /// Locks it again, waiting for other commands to end for no longer than `patience`. `None` if the container was
+    /// removed meanwhile.
+    ///
+    /// # Errors
+    /// [`crate::Error::Busy`].
+    pub fn lock(self, patience: Duration) -> Result<Option<Entry>> {
+        self.0.root.clone().locked(self.0.id, self.0.dir, patience)
+    }
+}
+
 impl Entry {
     pub(super) fn new(root: StateRoot, id: ContainerId, dir: OwnedFd) -> Self {
         Entry { root, id, dir }
+    }
+
+    /// Lets other commands at the container, and keeps hold of its directory.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub fn unlock(self) -> Result<Unlocked> {
+        flock(&self.dir, FlockOperation::Unlock).doing(|| format!("cannot unlock {}", self.path().display()))?;
+        Ok(Unlocked(self))
     }
 
     /// The container.
@@ -79,12 +105,12 @@ impl Entry {
         file::read_json(self.dir.as_fd(), STATE, &self.id, &self.path())
     }
 
-    /// Keeps the bundle's config.json, byte by byte.
+    /// Keeps the bundle's config.json, byte by byte. Nobody reads it before the record says that the container exists.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn write_config(&self, config: &[u8]) -> Result<()> {
-        let written = file::replace(self.dir.as_fd(), CONFIG, config);
+        let written = file::write(self.dir.as_fd(), CONFIG, config);
         written.doing(|| format!("cannot write {}", self.path().join(CONFIG).display()))
     }
 
@@ -149,8 +175,17 @@ impl Entry {
     /// # Errors
     /// Something can't be removed. That something is missing is no error.
     pub fn remove(self) -> Result<()> {
-        let removed = file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id));
+        let removed = match self.remove_usual() {
+            Err(Errno::NOTEMPTY) => file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id)),
+            removed => removed,
+        };
         removed.doing(|| format!("cannot remove {}", self.path().display()))
+    }
+
+    /// Nearly always there are these files and no others.
+    fn remove_usual(&self) -> rustix::io::Result<()> {
+        [STATE, START, CONFIG, INTENT].into_iter().try_for_each(|name| unlink(self.dir.as_fd(), name, AtFlags::empty()))?;
+        self.root.remove(&self.id)
     }
 
     fn socket(&self, flags: SocketFlags) -> rustix::io::Result<OwnedFd> {

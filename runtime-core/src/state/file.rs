@@ -53,7 +53,8 @@ pub(super) fn replace(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Re
     written
 }
 
-fn write(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
+/// Writes a file that nobody reads before it is complete.
+pub(super) fn write(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(dir, name, flags, Mode::from_raw_mode(0o600))?;
     File::from(file).write_all(content)
