@@ -38,7 +38,6 @@ fn intent(name: &str) -> Intent {
     Intent {
         version: VERSION,
         id: id(name),
-        creator: Identity::of(getpid()).unwrap(),
         cgroup: cgroup::Paths::default(),
         init: None,
         bundle: "/bundle".into(),
