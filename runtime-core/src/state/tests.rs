@@ -369,7 +369,7 @@ fn no_symlink_is_followed_to_a_file() {
     let outside = scratch.path().join("outside");
     fs::write(&outside, serde_json::to_string(&record("x")).unwrap()).unwrap();
     symlink(&outside, entry.path().join("state.json")).unwrap();
-    symlink(&outside, entry.path().join("config.json.new")).unwrap();
+    symlink(&outside, entry.path().join("config.json")).unwrap();
     assert!(matches!(entry.record(), Err(Error::System { errno: Errno::LOOP, .. })));
     assert!(entry.write_config(b"overwritten").is_err());
     assert_ne!(fs::read(&outside).unwrap(), b"overwritten");
