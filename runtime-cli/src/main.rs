@@ -20,8 +20,8 @@ use clap::ArgMatches;
 use args::Parsed;
 use commands::{Session, Verb};
 use failure::Failure;
-use runtime_core::error::Context;
 use log::Log;
+use runtime_core::error::Context;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();

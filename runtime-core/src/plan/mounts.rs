@@ -317,7 +317,10 @@ fn controller_links(plan: &mut Draft, host: &Host, asked: &Asked<'_>) -> Result<
         .collect::<Result<_, ConfigError>>()?;
     if !links.is_empty() {
         let directory = text(&asked.origin, &asked.destination)?;
-        plan.init(asked.origin.clone(), Step::MakeNodes { directory, nodes: Vec::new(), links });
+        plan.init(
+            asked.origin.clone(),
+            Step::MakeNodes { directory, nodes: Vec::new(), links, replace: false },
+        );
     }
     Ok(())
 }
