@@ -16,11 +16,11 @@ mod version;
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use rustix::fs::{Mode, OFlags};
 
 use args::Parsed;
 use commands::{Session, Verb};
@@ -50,7 +50,7 @@ fn command() -> u8 {
 /// Whatever a caller closed of the standard streams becomes the null device: no file that is opened later may be taken
 /// for one of them.
 fn open_standard_streams() {
-    while let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+    while let Ok(null) = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) {
         if null.as_raw_fd() > 2 {
             return;
         }

@@ -24,12 +24,12 @@ fn open_directory(path: &CStr) -> Outcome<Fd> {
 }
 
 /// Pivots with the old root on top of the new one, so that no directory for it is needed, and lets go of it. The old
-/// root's mounts are slaves: the host doesn't see them go.
+/// root's mounts are slaves: the host doesn't see them go. The working directory is nowhere then, until the user gets its
+/// own.
 pub fn pivot(root: &Root) -> Outcome {
     sys::fchdir(root.directory()).of(Call::Chdir)?;
     sys::pivot_root_here().of(Call::PivotRoot)?;
-    sys::detach_here().of(Call::Unmount)?;
-    sys::chdir(c"/").of(Call::Chdir)
+    sys::detach_here().of(Call::Unmount)
 }
 
 /// For hosts that run from an initramfs, which can't be pivoted away: the root is moved over `/`.

@@ -202,6 +202,8 @@ vocabulary! {
         resolve: Resolve,
         /// What to make if it is missing.
         create: Create,
+        /// Whether it is known to be missing, because what lies above it was just made.
+        fresh: bool,
         /// Whether it may lie on a procfs: only for the short list of files that lxcfs and its like replace.
         on_proc: bool,
     }

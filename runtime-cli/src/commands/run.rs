@@ -45,7 +45,7 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     }
     if !is_set(matches, "no-subreaper") {
         // Any pid sets it; the one that is set is this process.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        rustix::process::set_child_subreaper(Some(Pid::INIT))
             .doing(|| "cannot become a child subreaper".into())?;
     }
     foreground(&launch, is_set(matches, "keep"), session)

@@ -228,8 +228,9 @@ extern "C" fn joiner(memory: usize) -> ! {
 extern "C" fn child(memory: usize) -> ! {
     // SAFETY: our parent passed the address of a `Memory` that it keeps until we have left.
     let memory = unsafe { &*(memory as *const Memory) };
-    call(libc::SYS_close, [memory.parent_end as usize, 0, 0, 0, 0]);
     if memory.user_namespace == UserNamespace::New {
+        // The execution would close it too, but this may wait for the parent's death.
+        call(libc::SYS_close, [memory.parent_end as usize, 0, 0, 0, 0]);
         wait_for_maps(memory);
     }
     if memory.user_namespace != UserNamespace::Same {
