@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::FdFlags;
 
 use args::Parsed;
 use commands::{Session, Verb};
@@ -50,11 +51,16 @@ fn command() -> u8 {
 /// Whatever a caller closed of the standard streams becomes the null device: no file that is opened later may be taken
 /// for one of them.
 fn open_standard_streams() {
-    while let Ok(null) = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) {
-        if null.as_raw_fd() > 2 {
+    while let Ok(null) = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+        let is_stream = null.as_raw_fd() <= 2;
+        if is_stream {
+            let _ = rustix::io::fcntl_setfd(&null, FdFlags::empty());
+        }
+        // It stays open to the end, like the streams themselves.
+        let _ = null.into_raw_fd();
+        if !is_stream {
             return;
         }
-        let _ = null.into_raw_fd();
     }
 }
 

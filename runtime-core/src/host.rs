@@ -17,6 +17,8 @@ pub struct Host {
     pub permitted: u64,
     /// Signals that this process ignores (bit n-1 for signal n): a container must not inherit that.
     pub ignored_signals: u64,
+    /// Whether this process has supplementary groups.
+    pub has_groups: bool,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
     /// How many descriptors a process may have (`RLIMIT_NOFILE`, soft).
@@ -39,6 +41,9 @@ impl Host {
             bounding: set("CapBnd:")?,
             permitted: set("CapPrm:")?,
             ignored_signals: set("SigIgn:")?,
+            has_groups: status
+                .lines()
+                .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty())),
             descriptor_limit: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
         })

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::process::{Pid, geteuid};
+use rustix::process::Pid;
 
 use super::{CreateOptions, hooks};
 use crate::bundle::Bundle;
@@ -122,7 +122,7 @@ impl<'a> Maker<'a> {
             bundle: self.bundle.path().to_path_buf(),
             rootfs: self.request.rootfs.clone(),
             created: timestamp(),
-            owner: geteuid().as_raw(),
+            owner: self.entry.owner(),
             annotations: oci
                 .annotations()
                 .iter()

@@ -102,7 +102,7 @@ pub(super) fn shed(plan: &mut Draft, spec: &Spec, host: &Host, filtered: bool) -
     if capabilities != 0 {
         plan.init("/process/capabilities/bounding", Step::DropBounding { capabilities });
     }
-    become_user(plan, spec)?;
+    become_user(plan, spec, host)?;
     let mut sets = sets;
     if filtered && !forbids_new_privileges(spec) {
         // The filter is loaded later, and that takes this capability unless new privileges are forbidden.
@@ -113,17 +113,19 @@ pub(super) fn shed(plan: &mut Draft, spec: &Spec, host: &Host, filtered: bool) -
     Ok(())
 }
 
-fn become_user(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+fn become_user(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigError> {
     let Some(process) = spec.oci().process() else { return Ok(()) };
     let user = process.user();
     let directory = process.cwd().to_string_lossy();
+    let groups = user.additional_gids().clone().unwrap_or_default();
     plan.init(
         "/process/user",
         Step::BecomeUser {
             uid: user.uid(),
             gid: user.gid(),
-            set_groups: may_set_groups(spec),
-            groups: user.additional_gids().clone().unwrap_or_default(),
+            // Where there are none and none are wanted, nothing is done.
+            set_groups: may_set_groups(spec) && (host.has_groups || !groups.is_empty()),
+            groups,
             umask: user.umask().unwrap_or(DEFAULT_UMASK),
             directory: text(&Pointer::of("/process/cwd"), directory.as_bytes())?,
         },

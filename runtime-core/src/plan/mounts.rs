@@ -31,6 +31,9 @@ const REPLACEABLE: [&str; 11] = [
     "/proc/sys/crypto/fips_enabled",
 ];
 
+/// Places that a symlink in the image must not move elsewhere, whatever file system is mounted there.
+const FIXED: [&str; 5] = ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys/fs/cgroup"];
+
 /// A mount of the configuration, understood.
 struct Asked<'a> {
     origin: Pointer,
@@ -74,7 +77,7 @@ impl<'a> Asked<'a> {
 
     fn target(&self, path: &str, create: Create) -> Result<Target<Owned>, ConfigError> {
         // What is looked for at /proc and /sys must not be somewhere else (CVE-2019-19921).
-        let fixed = !self.is_bind() && matches!(self.fstype(), "proc" | "sysfs");
+        let fixed = !self.is_bind() && (matches!(self.fstype(), "proc" | "sysfs") || FIXED.contains(&path));
         Ok(Target {
             path: text(&self.origin.child("destination"), path)?,
             resolve: if fixed { Resolve::NoSymlinks } else { Resolve::InRoot },

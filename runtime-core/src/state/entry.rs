@@ -71,6 +71,11 @@ impl Entry {
         &self.id
     }
 
+    /// Who makes and controls it.
+    pub fn owner(&self) -> u32 {
+        self.root.owner()
+    }
+
     /// The directory's path, for people.
     pub fn path(&self) -> PathBuf {
         self.root.place(&self.id)
@@ -205,9 +210,9 @@ impl Entry {
         removed.doing(|| format!("cannot remove {}", self.path().display()))
     }
 
-    /// Nearly always there are these files and no others.
+    /// Nearly always there are these files and no others; if there are, the intent was not needed any more.
     fn remove_usual(&self) -> rustix::io::Result<()> {
-        [STATE, START, CONFIG, INTENT]
+        [STATE, CONFIG, INTENT]
             .into_iter()
             .try_for_each(|name| unlink(self.dir.as_fd(), name, AtFlags::empty()))?;
         self.root.remove(&self.id)

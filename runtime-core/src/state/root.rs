@@ -35,6 +35,7 @@ pub struct StateRoot(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     dir: OwnedFd,
+    owner: u32,
     /// For people, and for libraries that want a path.
     path: PathBuf,
 }
@@ -71,7 +72,7 @@ impl StateRoot {
         let Some(dir) = dir.doing(|| cannot_use(&path, "it must be a directory"))? else { return Ok(None) };
         let stat = fstat(&dir).doing(|| cannot_use(&path, "it has no attributes"))?;
         check_owner(&stat, &path)?;
-        Ok(Some(StateRoot(Arc::new(Inner { dir, path }))))
+        Ok(Some(StateRoot(Arc::new(Inner { dir, owner: stat.st_uid, path }))))
     }
 
     /// Its path, for people.
@@ -164,6 +165,11 @@ impl StateRoot {
         }
         ids.sort();
         Ok(ids)
+    }
+
+    /// Whose it is, which is who we are.
+    pub fn owner(&self) -> u32 {
+        self.0.owner
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
