@@ -23,6 +23,10 @@ pub fn join_session_keyring(name: &CStr) -> Outcome {
     }
 }
 
+pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Outcome {
+    sys::set_limit(resource, soft, hard).of(Call::Prlimit)
+}
+
 pub fn set_personality(domain: u64) -> Outcome {
     sys::personality(domain).of(Call::Personality)
 }
@@ -43,7 +47,9 @@ pub fn become_user(step: Step<Borrowed<'_>>) -> Outcome {
     let Step::BecomeUser { uid, gid, set_groups, groups, umask, directory } = step else {
         return Err(Fault::malformed());
     };
-    sys::prctl(prctl_option::SET_KEEPCAPS, 1, 0).of(Call::Prctl)?;
+    if uid != 0 {
+        sys::prctl(prctl_option::SET_KEEPCAPS, 1, 0).of(Call::Prctl)?;
+    }
     if set_groups {
         set_supplementary_groups(groups)?;
     }
@@ -58,6 +64,7 @@ pub fn become_user(step: Step<Borrowed<'_>>) -> Outcome {
     }
 }
 
+#[inline(never)]
 fn set_supplementary_groups(groups: List<'_, u32>) -> Outcome {
     let mut few = [0u32; 64];
     if groups.len() > few.len() {
@@ -82,6 +89,7 @@ fn set_many_groups(groups: List<'_, u32>) -> Outcome {
 
 /// Enters a directory and makes sure that it is inside the root: a leaked descriptor must not serve as a way out
 /// (CVE-2024-21626).
+#[inline(never)]
 fn enter(directory: &CStr) -> Outcome {
     let mut path = [0; 4096];
     sys::chdir(directory).of(Call::Chdir)?;
@@ -91,6 +99,10 @@ fn enter(directory: &CStr) -> Outcome {
 
 pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Outcome {
     sys::capset(effective, permitted, inheritable).of(Call::Capset)?;
+    if inheritable == 0 {
+        // Nothing is ambient that is not inheritable.
+        return Ok(());
+    }
     sys::prctl(prctl_option::CAP_AMBIENT, prctl_option::CAP_AMBIENT_CLEAR_ALL, 0).of(Call::Prctl)?;
     let raise = |number| {
         sys::prctl(prctl_option::CAP_AMBIENT, prctl_option::CAP_AMBIENT_RAISE, number).of(Call::Prctl)

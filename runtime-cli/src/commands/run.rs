@@ -108,7 +108,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     let blocked = signals::block_all();
     let queue = blocked.queue()?;
     mem::forget(blocked);
-    let (id, running) = launch.go()?;
+    let (_, running) = launch.go()?;
     let pass_on = |signal| {
         if let Err(error) = running.signal(signal) {
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
@@ -117,7 +117,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     let attended = attend(running.pidfd(), running.pid(), &queue, pass_on);
     let exit = attended.and_then(|()| Ok(running.wait()?));
     tell_about_memory(&exit, &running, launch.bundle.spec(), session);
-    let deleted = if keep { Ok(()) } else { Container::delete(&launch.root, id, true) };
+    let deleted = if keep { Ok(()) } else { running.delete() };
     let status = status(exit?);
     deleted.map(|()| status).or_else(|error| match status {
         0 => Err(error.into()),

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::thread::futex;
 
+use super::Process;
 use crate::step::Call;
 use crate::sys::arch;
 use crate::sys::process::KeepDumpable;
@@ -51,12 +52,10 @@ pub(super) enum UserNamespace {
     Joined,
 }
 
-/// A process that was just born. Until it has executed its program it uses memory that this value keeps.
+/// The memory that a process which was just born uses until it has executed its program. Dropping this waits for that.
 pub(super) struct Newborn {
-    pub(super) pid: u32,
-    pub(super) pidfd: OwnedFd,
     memory: Box<Memory>,
-    _dumpable: KeepDumpable,
+    _dumpable: Option<KeepDumpable>,
 }
 
 /// What parent and child share until the child has memory of its own.
@@ -89,7 +88,7 @@ const STACK_SIZE: usize = 8 * 1024;
 struct Stack(UnsafeCell<[u8; STACK_SIZE]>);
 
 /// Gives birth.
-pub(super) fn birth(request: Request<'_>) -> Result<Newborn, Errno> {
+pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
     let namespaces = request.namespaces;
     let cgroup = request.cgroup.map(|cgroup| cgroup.as_raw_fd());
     let mut memory = Box::new(Memory {
@@ -110,13 +109,14 @@ pub(super) fn birth(request: Request<'_>) -> Result<Newborn, Errno> {
         joiner_stack: Stack(UnsafeCell::new([0; STACK_SIZE])),
     });
     memory.request = child_request(&memory, namespaces, cgroup);
-    let dumpable = KeepDumpable::of_this_process();
+    let changes_user = memory.user_namespace != UserNamespace::Same;
+    let dumpable = changes_user.then(KeepDumpable::of_this_process);
     let quiet = signals::block_all();
     let pid = if memory.join.is_empty() { clone_child(&memory) } else { clone_through_joiner(&memory) };
     drop(quiet);
     // SAFETY: the kernel just made this descriptor for us; nobody else knows its number.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pid.map(|_| memory.pidfd.load(Ordering::Acquire))?) };
-    Ok(Newborn { pid: pid?, pidfd, memory, _dumpable: dumpable })
+    Ok((Process { pid: pid?, pidfd }, Newborn { memory, _dumpable: dumpable }))
 }
 
 fn no_request() -> libc::clone_args {
@@ -158,7 +158,8 @@ fn clone_through_joiner(memory: &Memory) -> Result<u32, Errno> {
         ..no_request()
     };
     // SAFETY: as above; we wait below until the joiner has left the memory.
-    let joiner = pid_or_errno(unsafe { arch::clone3(&raw const request, joiner, from_ref(memory) as usize) })?;
+    let joiner =
+        pid_or_errno(unsafe { arch::clone3(&raw const request, joiner, from_ref(memory) as usize) })?;
     wait_until_left(&memory.joiner);
     if let Some(joiner) = rustix::process::Pid::from_raw(joiner as i32) {
         // An engine's own reaper may have been faster.

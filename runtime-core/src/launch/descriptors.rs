@@ -1,6 +1,6 @@
 //! Which descriptors the program gets, and how they reach their numbers.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
@@ -28,7 +28,7 @@ impl<'a> Descriptors<'a> {
         for (target, fd) in self.inherited.iter().enumerate() {
             let (target, mut source) = (target as RawFd, fd.as_raw_fd());
             if source != target && source < self.end() {
-                let copy = self.out_of_the_way(*fd)?;
+                let copy = self.copy(*fd)?;
                 source = copy.as_raw_fd();
                 copies.push(copy);
             }
@@ -37,16 +37,18 @@ impl<'a> Descriptors<'a> {
         Ok((moves, copies))
     }
 
-    /// A copy whose number no inherited descriptor will take.
-    pub(super) fn out_of_the_way(&self, fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    /// The descriptor under a number that no inherited one will take.
+    pub(super) fn out_of_the_way(&self, fd: OwnedFd) -> Result<OwnedFd, Errno> {
+        if fd.as_raw_fd() >= self.end() { Ok(fd) } else { self.copy(fd.as_fd()) }
+    }
+
+    fn copy(&self, fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         rustix::io::fcntl_dupfd_cloexec(fd, self.end())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
     use super::*;
 
     #[test]

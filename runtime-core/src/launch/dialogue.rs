@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketFlags, SocketType,
 };
 
 use crate::wire::{Failure, GO, Report};
@@ -32,12 +32,8 @@ pub(crate) struct Dialogue {
 impl Dialogue {
     /// Both ends: ours, and the one that init gets.
     pub(super) fn pair() -> Result<(Self, OwnedFd), Errno> {
-        let (ours, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((Dialogue { socket: ours }, theirs))
     }
 
@@ -56,7 +52,16 @@ impl Dialogue {
         self.send(Some(loan))
     }
 
+    /// Sends the plan, a file of that length.
+    pub(super) fn send_plan(&self, plan: BorrowedFd<'_>, length: usize) -> Result<(), Errno> {
+        self.send_with(&(length as u64).to_ne_bytes(), Some(plan))
+    }
+
     fn send(&self, loan: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+        self.send_with(&[GO], loan)
+    }
+
+    fn send_with(&self, bytes: &[u8], loan: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let loans = loan.as_slice();
@@ -64,7 +69,7 @@ impl Dialogue {
             control.push(SendAncillaryMessage::ScmRights(loans));
         }
         rustix::io::retry_on_intr(|| {
-            rustix::net::sendmsg(&self.socket, &[IoSlice::new(&[GO])], &mut control, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
         })
         .map(|_| ())
     }

@@ -25,14 +25,16 @@ use crate::wire::{Blob, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
+use dialogue::{Dialogue, Heard};
 pub(crate) use loans::file_name as namespace_file;
 pub(crate) use report::unexpected;
-use dialogue::{Dialogue, Heard};
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
 pub(crate) trait Keeper {
     /// Runs hooks; the process is in the state that their kind prescribes.
     fn run_hooks(&mut self, hooks: &Hooks, process: &Process) -> Result<()>;
+    /// Prepares what needs no more than the process, while init works.
+    fn prepare(&mut self, process: &Process) -> Result<()>;
     /// Makes the container known to every command.
     fn record(&mut self, process: &Process) -> Result<()>;
     /// Writes the process id where the caller wants it.
@@ -154,7 +156,9 @@ impl Walk<'_> {
                     .doing(|| "prlimit".into())?;
             }
             Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
-            Action::RunHooks(hooks) => on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?,
+            Action::RunHooks(hooks) => {
+                on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?
+            }
             Action::Record => on_process(&self.born, |process| self.keeper.record(process))?,
             Action::WritePidFile(path) => {
                 on_process(&self.born, |process| self.keeper.write_pid_file(path, process))?;
@@ -173,9 +177,9 @@ impl Walk<'_> {
         let join: Vec<OwnedFd> =
             join.iter().map(|(kind, path)| loans::open_namespace(*kind, path)).collect::<Result<_>>()?;
         let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
-        let theirs = self.descriptors.out_of_the_way(theirs.as_fd()).doing(doing)?;
+        let theirs = self.descriptors.out_of_the_way(theirs).doing(doing)?;
         let (descriptors, _copies) = self.descriptors.moves().doing(doing)?;
-        let memory = clone::birth(Request {
+        let (process, memory) = clone::birth(Request {
             namespaces: new.iter().map(|kind| clone_flag(*kind)).sum(),
             join: &join,
             cgroup: self.cgroup.as_ref().filter(|_| into_cgroup).and_then(Cgroup::birthplace),
@@ -186,7 +190,6 @@ impl Walk<'_> {
             user_namespace: UserNamespace::of(self.plan),
         })
         .doing(|| "clone3".into())?;
-        let process = Process { pid: memory.pid, pidfd: memory.pidfd.try_clone().doing(doing)? };
         self.born = Some(Born { dialogue, memory: Some(memory), process });
         self.due = Due::Plan;
         Ok(())
@@ -198,18 +201,19 @@ impl Walk<'_> {
             Due::Nothing => Ok(()),
             Due::Word => self.born()?.dialogue.go().doing(lost),
             Due::Plan => {
-                let plan = self.message()?;
-                self.born()?.dialogue.lend(plan.as_fd()).doing(lost)
+                self.send_plan()?;
+                on_process(&self.born, |process| self.keeper.prepare(process))
             }
         }
     }
 
-    /// Init's part of the list, as a file that nobody can change.
-    fn message(&self) -> Result<OwnedFd> {
+    /// Sends init its part of the list.
+    fn send_plan(&self) -> Result<()> {
         let mut message = Vec::with_capacity(8192);
         let filters: Vec<Blob<'_>> = self.filters.iter().map(|filter| Blob(filter)).collect();
         put_message(&filters, self.plan.steps().into_iter(), &mut message);
-        image::sealed_file(c"runtime-plan", MemfdFlags::NOEXEC_SEAL, &message)
+        let plan = image::file(c"runtime-plan", MemfdFlags::NOEXEC_SEAL, &message)?;
+        self.born()?.dialogue.send_plan(plan.as_fd(), message.len()).doing(lost)
     }
 
     fn lend(&mut self, loan: OwnedFd) -> Result<()> {
@@ -298,7 +302,9 @@ impl UserNamespace {
             .iter()
             .find_map(|entry| match &entry.deed {
                 Deed::Host(Action::WriteIdMaps { .. }) => Some(UserNamespace::New),
-                Deed::Host(Action::Clone { join, .. }) if join.iter().any(|(kind, _)| *kind == Namespace::User) => {
+                Deed::Host(Action::Clone { join, .. })
+                    if join.iter().any(|(kind, _)| *kind == Namespace::User) =>
+                {
                     Some(UserNamespace::Joined)
                 }
                 _ => None,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
 use super::draft::{Draft, text};
-use super::{Action, IdMap, Pointer, Request};
+use super::{Action, IdMap, Owned, Pointer, Request};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -55,14 +55,8 @@ fn oci_type(kind: Namespace) -> LinuxNamespaceType {
 
 /// Namespaces that can be made together with the process. A cgroup namespace would take the caller's cgroup for its
 /// root, and a time namespace would not be entered before the next birth: init makes those two.
-const BORN_IN: [Namespace; 6] = [
-    Namespace::User,
-    Namespace::Mount,
-    Namespace::Pid,
-    Namespace::Network,
-    Namespace::Ipc,
-    Namespace::Uts,
-];
+const BORN_IN: [Namespace; 6] =
+    [Namespace::User, Namespace::Mount, Namespace::Pid, Namespace::Network, Namespace::Ipc, Namespace::Uts];
 
 /// Namespaces that a process must be born in: entering them later changes only its children, or what it owns.
 const JOINED_AT_BIRTH: [Namespace; 2] = [Namespace::User, Namespace::Pid];
@@ -77,7 +71,7 @@ const JOINED_LATER: [Namespace; 6] = [
     Namespace::Mount,
 ];
 
-pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigError> {
+pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
     let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
     let join = JOINED_AT_BIRTH
         .into_iter()
@@ -94,7 +88,6 @@ pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) -> Resul
     if !into_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
-    Ok(())
 }
 
 fn id_maps(spec: &Spec) -> Action {
@@ -132,6 +125,14 @@ pub(super) fn at_birth(namespaces: &[(Namespace, PathBuf)]) -> Vec<(Namespace, P
         .collect()
 }
 
+/// The first step of every plan. A few dozen descriptors of init's own may stay open until the execution closes them,
+/// if the limit allows that.
+pub(super) fn isolate(host: &Host, keep: u32) -> Step<Owned> {
+    const DOZENS: u32 = 96;
+    let half_of_limit = u32::try_from(host.descriptor_limit / 2).unwrap_or(u32::MAX);
+    Step::Isolate { keep, ignored: host.ignored_signals, few: half_of_limit.min(keep + DOZENS) }
+}
+
 /// Everything about namespaces that init does.
 pub(super) fn enter(
     plan: &mut Draft,
@@ -139,8 +140,7 @@ pub(super) fn enter(
     host: &Host,
     request: &Request,
 ) -> Result<(), ConfigError> {
-    let (keep, ignored) = (request.inherited_descriptors, host.ignored_signals);
-    plan.init(Pointer::NONE, Step::Isolate { keep, ignored });
+    plan.init(Pointer::NONE, isolate(host, request.inherited_descriptors));
     for kind in JOINED_LATER {
         if let Wish::Join(path) = Wish::of(spec, kind) {
             let foreign = crate::spec::sysctl::concern(spec, oci_type(kind));

@@ -226,7 +226,10 @@ pub(super) fn write_sysctls(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigE
 pub(super) fn hide(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
     let Some(linux) = spec.oci().linux() else { return Ok(()) };
     let paths = |origin: &Pointer, list: &[String]| {
-        list.iter().enumerate().map(|(index, each)| text(&origin.child(index), each)).collect::<Result<Vec<_>, _>>()
+        list.iter()
+            .enumerate()
+            .map(|(index, each)| text(&origin.child(index), each))
+            .collect::<Result<Vec<_>, _>>()
     };
     if let Some(list) = linux.readonly_paths().as_ref().filter(|list| !list.is_empty()) {
         let origin = Pointer::of("/linux/readonlyPaths");
