@@ -43,6 +43,6 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
 fn id(matches: &ArgMatches, bundle: &Path) -> Result<ContainerId, Failure> {
     match matches.get_one::<String>("id") {
         Some(id) => Ok(ContainerId::new(id)?),
-        None => Ok(ContainerId::new(&naming::base(bundle))?),
+        None => Ok(ContainerId::new(naming::base(bundle))?),
     }
 }

@@ -4,6 +4,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
+/// What to duplicate, and the number that it gets.
+type Moves = Vec<(RawFd, RawFd)>;
+
 /// The descriptors that the user's program inherits, by number: 0, 1, 2, and preserved ones from 3 on.
 #[derive(Debug, Clone)]
 pub(crate) struct Descriptors<'a> {
@@ -22,7 +25,7 @@ impl<'a> Descriptors<'a> {
     }
 
     /// What to duplicate where, so that no target is another one's source; the copies live as long as the answer.
-    pub(super) fn moves(&self) -> Result<(Vec<(RawFd, RawFd)>, Vec<OwnedFd>), Errno> {
+    pub(super) fn moves(&self) -> Result<(Moves, Vec<OwnedFd>), Errno> {
         let mut copies = Vec::new();
         let mut moves = Vec::new();
         for (target, fd) in self.inherited.iter().enumerate() {
