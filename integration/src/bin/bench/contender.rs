@@ -51,8 +51,9 @@ fn peer(name: &str) -> Option<PathBuf> {
 
 /// State directories lie on a tmpfs, as below /run on every host; we are in a mount namespace of our own.
 fn mount_state(root: &Path) {
-    let made = std::fs::create_dir_all(root)
-        .and_then(|()| Ok(rustix::mount::mount("none", root, "tmpfs", rustix::mount::MountFlags::empty(), c"mode=700")?));
+    let made = std::fs::create_dir_all(root).and_then(|()| {
+        Ok(rustix::mount::mount("none", root, "tmpfs", rustix::mount::MountFlags::empty(), c"mode=700")?)
+    });
     if let Err(error) = made {
         eprintln!("{} is no tmpfs: {error}", root.display());
     }
