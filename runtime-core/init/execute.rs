@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use crate::fault::{Fault, Of, Outcome};
 use crate::passwd;
 use crate::step::{Call, Home, Step};
-use crate::sys::{self, Errno, Fd, HERE, Texts, file_type, open};
+use crate::sys::{self, Errno, Texts, file_type};
 use crate::wire::{Borrowed, List};
 
 /// Whether one of the candidates can be executed: said now, while `create` still listens.
@@ -40,8 +40,7 @@ fn first_possible<'a>(
 
 fn executable(path: &CStr) -> Result<(), Errno> {
     sys::may_execute(path)?;
-    let file: Fd = sys::openat(HERE, path, open::PATH, 0)?;
-    match sys::status(&file)?.file_type() {
+    match sys::status_of(path)?.file_type() {
         file_type::REGULAR => Ok(()),
         file_type::DIRECTORY => Err(Errno::ISDIR),
         _ => Err(Errno::ACCES),

@@ -69,6 +69,9 @@ pub fn attach(root: &Root, loan: Fd, at: Target<Borrowed<'_>>) -> Outcome {
 }
 
 fn open_target(root: &Root, at: &Target<Borrowed<'_>>, create: Create) -> Outcome<Fd> {
+    if at.fresh {
+        return root.create(at.path, create, MADE_MODE, at.resolve);
+    }
     let target = match root.try_open(at.path, open::PATH, at.resolve) {
         Err(Errno::NOENT) => return root.create(at.path, create, MADE_MODE, at.resolve),
         found => found.of(Call::Open)?,

@@ -12,11 +12,11 @@ use rustix::process::{Pid, Signal};
 use super::{Session, Verb, create, open_bundle};
 use crate::args::{flag, is_set, path_of, text_of};
 use crate::failure::Failure;
+use crate::{absolute, naming, output};
 use runtime_core::container::{Container, CreateOptions, Exit, Running};
 use runtime_core::error::Context;
 use runtime_core::state::StateRoot;
 use runtime_core::{Bundle, ContainerId, Error, Spec};
-use crate::{absolute, naming, output};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
@@ -45,7 +45,7 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     }
     if !is_set(matches, "no-subreaper") {
         // Any pid sets it; the one that is set is this process.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        rustix::process::set_child_subreaper(Some(Pid::INIT))
             .doing(|| "cannot become a child subreaper".into())?;
     }
     foreground(&launch, is_set(matches, "keep"), session)
@@ -155,7 +155,8 @@ fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spe
     }
     let resources = spec.oci().linux().as_ref().and_then(|linux| linux.resources().as_ref());
     let limit = resources.and_then(|resources| resources.memory().as_ref()).and_then(|memory| memory.limit());
-    let limit = limit.map_or_else(String::new, |limit| format!(" (linux.resources.memory.limit: {limit} bytes)"));
+    let limit =
+        limit.map_or_else(String::new, |limit| format!(" (linux.resources.memory.limit: {limit} bytes)"));
     session.log.error(&format!("the container was killed because it ran out of memory{limit}"));
 }
 

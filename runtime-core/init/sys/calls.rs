@@ -31,7 +31,8 @@ pub type Answer<T> = Result<T, Errno>;
 #[derive(Debug)]
 pub struct Fd(i32);
 
-static FEW: AtomicI32 = AtomicI32::new(0);
+/// Before the plan says how many: the plan's own file.
+static FEW: AtomicI32 = AtomicI32::new(16);
 
 /// Sets the number from which on descriptors are closed when they go out of scope.
 pub fn leave_open_below(number: u32) {
@@ -99,6 +100,16 @@ pub fn exit(status: i32) -> ! {
 }
 
 // Descriptors ----------------------------------------------------------------------------------------------------
+
+/// Closes all descriptors from `first` to `last`.
+pub fn close_range(first: u32, last: u32) -> Answer<()> {
+    done(call(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]))
+}
+
+/// Closes all descriptors from `first` on.
+pub fn close_from(first: u32) -> Answer<()> {
+    close_range(first, u32::MAX)
+}
 
 /// Has all descriptors from `first` on closed when the program is executed.
 pub fn close_on_exec(first: u32) -> Answer<()> {
@@ -457,13 +468,18 @@ pub fn status(fd: &Fd) -> Answer<Status> {
 /// What a name in a directory is, not following a link.
 pub fn status_at(directory: &Fd, name: &CStr) -> Answer<Status> {
     const AT_SYMLINK_NOFOLLOW: usize = 0x100;
+    statx(directory.0, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)
+}
+
+/// What a path leads to.
+pub fn status_of(path: &CStr) -> Answer<Status> {
+    statx(HERE, path, 0)
+}
+
+fn statx(directory: i32, path: &CStr, flags: usize) -> Answer<Status> {
     const BASIC: usize = 0x7ff;
     let mut status = Status::default();
-    let flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
-    call(
-        number::STATX,
-        [directory.0 as usize, text(name), flags, BASIC, address_mut(&mut status), 0],
-    )?;
+    call(number::STATX, [directory as usize, text(path), flags, BASIC, address_mut(&mut status), 0])?;
     Ok(status)
 }
 
@@ -546,6 +562,15 @@ pub fn clone_tree_at(directory: i32, path: &CStr, recursive: bool) -> Answer<Fd>
     let recursive = if recursive { AT_RECURSIVE } else { 0 };
     let flags = CLONE | open::CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | recursive;
     descriptor(call(number::OPEN_TREE, [directory as usize, text(path), flags, 0, 0, 0]))
+}
+
+/// The same, read-only from the start. KERNEL(6.15)
+pub fn clone_tree_readonly(fd: &Fd) -> Answer<Fd> {
+    const CLONE: usize = 1;
+    let flags = CLONE | open::CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
+    let attributes = [ATTRIBUTE_READ_ONLY, 0, 0, 0];
+    let size = size_of_val(&attributes);
+    descriptor(call(number::OPEN_TREE_ATTR, [fd.0 as usize, text(EMPTY), flags, address(&attributes), size, 0]))
 }
 
 /// Attaches a detached mount, or moves an attached one, onto an open descriptor.

@@ -45,6 +45,18 @@ pub(super) fn read(at: impl AsFd, name: &OsStr) -> IoResult<String> {
     String::from_utf8(text).map_err(|_| Errno::ILSEQ)
 }
 
+/// The text of a file whose whole content is made at once, and fits into a page: one read has it all.
+pub(super) fn read_short(at: impl AsFd, name: &OsStr) -> IoResult<String> {
+    let file = openat(&at, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = vec![0; 4096];
+    let length = retry_on_intr(|| read_some(&file, &mut text))?;
+    if length == text.len() {
+        return read(at, name);
+    }
+    text.truncate(length);
+    String::from_utf8(text).map_err(|_| Errno::ILSEQ)
+}
+
 /// Writes each line by itself, as these files take them.
 pub(super) fn write_lines(at: impl AsFd, name: &str, text: &str) -> IoResult<()> {
     let file = openat(at, name, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, stat, statfs};
+use rustix::fs::{CWD, stat};
 
 use super::files;
 use super::mountinfo::{self, Mount};
@@ -11,7 +11,6 @@ use crate::error::{Context, Result};
 
 /// Where every distribution mounts them.
 const USUAL: &str = "/sys/fs/cgroup";
-const CGROUP2_MAGIC: u64 = 0x6367_7270;
 
 /// The hierarchies that this host mounts.
 ///
@@ -122,9 +121,10 @@ impl Hierarchies {
     /// # Errors
     /// `/proc` can't be read.
     pub fn probe() -> Result<Self> {
-        let own = read("/proc/self/cgroup")?;
-        if is_unified() {
-            return Self::unified(&own, controllers_at(Path::new(USUAL))?);
+        let own = read_short("/proc/self/cgroup")?;
+        // Only version 2 has such a file.
+        if let (true, Ok(controllers)) = (is_root(USUAL), controllers_at(Path::new(USUAL))) {
+            return Self::unified(&own, controllers);
         }
         Self::parse(&read("/proc/self/mountinfo")?, &own, controllers_at)
     }
@@ -155,18 +155,22 @@ impl Hierarchies {
 }
 
 // The root of every cgroup file system has inode 1; the root of a cgroup namespace, or of a bind mount, has not.
-fn is_unified() -> bool {
-    let is_cgroup2 = statfs(USUAL).is_ok_and(|fs| fs.f_type as u64 == CGROUP2_MAGIC);
-    is_cgroup2 && stat(USUAL).is_ok_and(|root| root.st_ino == 1)
+fn is_root(place: &str) -> bool {
+    stat(place).is_ok_and(|root| root.st_ino == 1)
 }
 
 fn read(path: &str) -> Result<String> {
     files::read(CWD, OsStr::new(path)).doing(|| format!("cannot read {path}"))
 }
 
+fn read_short(path: &str) -> Result<String> {
+    files::read_short(CWD, OsStr::new(path)).doing(|| format!("cannot read {path}"))
+}
+
 fn controllers_at(mount: &Path) -> Result<Vec<String>> {
     let path = mount.join("cgroup.controllers");
-    let text = files::read(CWD, path.as_os_str()).doing(|| format!("cannot read {}", path.display()))?;
+    let text =
+        files::read_short(CWD, path.as_os_str()).doing(|| format!("cannot read {}", path.display()))?;
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 

@@ -88,12 +88,22 @@ struct Maker<'a> {
     request: Request,
     cgroup: Option<Paths>,
     record: Option<Record>,
+    start_socket: Option<OwnedFd>,
     hooks_ran: bool,
 }
 
 impl<'a> Maker<'a> {
     fn new(entry: Entry, bundle: &'a Bundle, host: &'a Host, request: Request) -> Self {
-        Maker { entry, bundle, host, request, cgroup: None, record: None, hooks_ran: false }
+        Maker {
+            entry,
+            bundle,
+            host,
+            request,
+            cgroup: None,
+            record: None,
+            start_socket: None,
+            hooks_ran: false,
+        }
     }
 
     fn spec(&self) -> &'a Spec {
@@ -183,6 +193,10 @@ impl Keeper for Maker<'_> {
         self.entry.write_config(self.spec().raw())?;
         self.entry.prepare_record(&record)?;
         self.record = Some(record);
+        if self.request.wait_for_start {
+            // Before the record is shown: with the record alone the container would seem to run.
+            self.start_socket = Some(self.entry.listen()?);
+        }
         Ok(())
     }
 
@@ -195,7 +209,7 @@ impl Keeper for Maker<'_> {
     }
 
     fn start_socket(&mut self) -> Result<OwnedFd> {
-        self.entry.listen()
+        self.start_socket.take().ok_or_else(|| Error::Died("the plan lends a start socket twice".into()))
     }
 }
 

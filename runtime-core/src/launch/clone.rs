@@ -33,8 +33,10 @@ pub(super) struct Request<'a> {
     pub(super) image: BorrowedFd<'a>,
     /// Our end of the dialogue, which the child must not keep open: its end would never see ours close.
     pub(super) parent_end: BorrowedFd<'a>,
-    /// The child's end of the dialogue.
+    /// The child's end of the dialogue, whose number is above those of `descriptors`.
     pub(super) dialogue: BorrowedFd<'a>,
+    /// The number that it gets: the first one above those of `descriptors`.
+    pub(super) dialogue_place: RawFd,
     /// Descriptors that get fixed numbers: (ours, the child's). No target may be another one's source.
     pub(super) descriptors: Vec<(RawFd, RawFd)>,
     /// What its user namespace demands before the execution.
@@ -71,6 +73,7 @@ struct Memory {
     image: RawFd,
     parent_end: RawFd,
     dialogue: RawFd,
+    dialogue_place: RawFd,
     descriptors: Vec<(RawFd, RawFd)>,
     join: Vec<RawFd>,
     user_namespace: UserNamespace,
@@ -101,10 +104,11 @@ pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
         image: request.image.as_raw_fd(),
         parent_end: request.parent_end.as_raw_fd(),
         dialogue: request.dialogue.as_raw_fd(),
+        dialogue_place: request.dialogue_place,
         descriptors: request.descriptors,
         join: request.join.iter().map(AsRawFd::as_raw_fd).collect(),
         user_namespace: request.user_namespace,
-        argument: decimal(request.dialogue.as_raw_fd()),
+        argument: decimal(request.dialogue_place),
         child_stack: Stack(UnsafeCell::new([0; STACK_SIZE])),
         joiner_stack: Stack(UnsafeCell::new([0; STACK_SIZE])),
     });
@@ -224,23 +228,18 @@ extern "C" fn joiner(memory: usize) -> ! {
 extern "C" fn child(memory: usize) -> ! {
     // SAFETY: our parent passed the address of a `Memory` that it keeps until we have left.
     let memory = unsafe { &*(memory as *const Memory) };
-    call(libc::SYS_close, [memory.parent_end as usize, 0, 0, 0, 0]);
     if memory.user_namespace == UserNamespace::New {
+        // The execution would close it too, but this may wait for the parent's death.
+        call(libc::SYS_close, [memory.parent_end as usize, 0, 0, 0, 0]);
         wait_for_maps(memory);
     }
     if memory.user_namespace != UserNamespace::Same {
         become_root(memory);
     }
     for (ours, theirs) in &memory.descriptors {
-        let answer = match ours == theirs {
-            true => call(libc::SYS_fcntl, [*ours as usize, libc::F_SETFD as usize, 0, 0, 0]),
-            false => call(libc::SYS_dup3, [*ours as usize, *theirs as usize, 0, 0, 0]),
-        };
-        if answer < 0 {
-            leave();
-        }
+        place(memory, *ours, *theirs);
     }
-    call(libc::SYS_fcntl, [memory.dialogue as usize, libc::F_SETFD as usize, 0, 0, 0]);
+    place(memory, memory.dialogue, memory.dialogue_place);
     let arguments: [*const c_char; 3] = [c"runtime-init".as_ptr(), memory.argument.as_ptr().cast(), null()];
     let environment: [*const c_char; 1] = [null()];
     let empty: &CStr = c"";
@@ -255,6 +254,17 @@ extern "C" fn child(memory: usize) -> ! {
         ],
     );
     give_up(memory, Call::ExecInit, answer)
+}
+
+/// Gives a descriptor the number that it has in the program.
+fn place(memory: &Memory, ours: RawFd, theirs: RawFd) {
+    let answer = match ours == theirs {
+        true => call(libc::SYS_fcntl, [ours as usize, libc::F_SETFD as usize, 0, 0, 0]),
+        false => call(libc::SYS_dup3, [ours as usize, theirs as usize, 0, 0, 0]),
+    };
+    if answer < 0 {
+        give_up(memory, Call::ExecInit, answer);
+    }
 }
 
 /// End of file means that the parent is gone: then nobody will ever write the maps.

@@ -7,7 +7,8 @@ use rustix::io::Errno;
 /// What to duplicate, and the number that it gets.
 type Moves = Vec<(RawFd, RawFd)>;
 
-/// The descriptors that the user's program inherits, by number: 0, 1, 2, and preserved ones from 3 on.
+/// The descriptors that the user's program inherits, by number: 0, 1, 2, and preserved ones from 3 on. One that has its
+/// number already is inherited as by any execution: it must not be close-on-exec.
 #[derive(Debug, Clone)]
 pub(crate) struct Descriptors<'a> {
     inherited: Vec<BorrowedFd<'a>>,
@@ -35,7 +36,9 @@ impl<'a> Descriptors<'a> {
                 source = copy.as_raw_fd();
                 copies.push(copy);
             }
-            moves.push((source, target));
+            if source != target {
+                moves.push((source, target));
+            }
         }
         Ok((moves, copies))
     }
@@ -67,6 +70,6 @@ mod tests {
     fn what_has_its_number_already_stays() {
         let stdin = std::io::stdin();
         let (moves, copies) = Descriptors::new(vec![stdin.as_fd()]).moves().unwrap();
-        assert_eq!((moves, copies.len()), (vec![(0, 0)], 0));
+        assert_eq!((moves, copies.len()), (vec![], 0));
     }
 }

@@ -1,6 +1,6 @@
 //! The maps of a user namespace.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::clone::{Request, UserNamespace, birth};
@@ -27,6 +27,7 @@ pub(super) fn namespace_with(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd> 
         image: image::image()?,
         parent_end: dialogue.as_fd(),
         dialogue: theirs.as_fd(),
+        dialogue_place: theirs.as_raw_fd(),
         descriptors: Vec::new(),
         user_namespace: UserNamespace::New,
     })

@@ -118,10 +118,10 @@ impl Walk<'_> {
                 }
                 Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
+                Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
             }
         }
-        self.hear_end()?;
         Ok(Reached::Executed)
     }
 
@@ -186,6 +186,7 @@ impl Walk<'_> {
             image: image::image()?,
             parent_end: dialogue.as_fd(),
             dialogue: theirs.as_fd(),
+            dialogue_place: self.descriptors.end(),
             descriptors,
             user_namespace: UserNamespace::of(self.plan),
         })

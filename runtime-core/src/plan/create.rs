@@ -31,7 +31,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     // Parameters are written while /proc/sys may be written.
     rootfs::write_sysctls(plan, spec)?;
     rootfs::hide(plan, spec)?;
-    rootfs::make_readonly(plan, spec)?;
+    rootfs::make_readonly(plan, spec, host)?;
     rootfs::pivot(plan, spec, request)?;
     namespaces::name(plan, spec)?;
 

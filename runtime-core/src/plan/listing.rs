@@ -141,7 +141,7 @@ impl Display for Step<Owned> {
                 if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
             }
             Step::AttachMount { at } => write!(f, "attach it at {}", text(&at.path)),
-            Step::MakeNodes { directory, nodes, links } => {
+            Step::MakeNodes { directory, nodes, links, .. } => {
                 let names: Vec<String> = nodes
                     .iter()
                     .map(|node| text(&node.name))

@@ -37,6 +37,7 @@ struct Asked<'a> {
     mount: &'a Mount,
     options: Options,
     destination: String,
+    fresh: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -44,7 +45,7 @@ impl<'a> Asked<'a> {
         spec.oci().mounts().iter().flatten().enumerate().map(|(index, mount)| {
             let origin = Pointer::of("/mounts").child(index);
             let options = Options::of(mount, &origin)?;
-            Ok(Asked { origin, mount, options, destination: inside(mount.destination()) })
+            Ok(Asked { origin, mount, options, destination: inside(mount.destination()), fresh: false })
         })
     }
 
@@ -65,8 +66,9 @@ impl<'a> Asked<'a> {
     }
 
     /// Whether it becomes read-only only at the end: devices, copies and mount points are made in it before.
-    fn is_readonly_late(&self) -> bool {
-        let filled = self.fstype() == "tmpfs" || self.fstype() == "cgroup" || self.destination == "/dev";
+    fn is_readonly_late(&self, host: &Host) -> bool {
+        let is_cgroup_directory = self.fstype() == "cgroup" && host.cgroups.has_v1_controllers();
+        let filled = self.fstype() == "tmpfs" || is_cgroup_directory || self.destination == "/dev";
         self.wants_readonly() && filled && !self.is_bind() && !self.options.remount
     }
 
@@ -77,6 +79,7 @@ impl<'a> Asked<'a> {
             path: text(&self.origin.child("destination"), path)?,
             resolve: if fixed { Resolve::NoSymlinks } else { Resolve::InRoot },
             create,
+            fresh: self.fresh && path == self.destination,
             on_proc: self.is_proc() || REPLACEABLE.contains(&path),
         })
     }
@@ -88,18 +91,23 @@ pub(super) fn covers_dev(spec: &Spec) -> bool {
 }
 
 /// Mounts that become read-only at the end, with their places.
-pub(super) fn late_readonly(spec: &Spec) -> Result<Vec<(Pointer, String)>, ConfigError> {
+pub(super) fn late_readonly(spec: &Spec, host: &Host) -> Result<Vec<(Pointer, String)>, ConfigError> {
     Asked::all(spec)
-        .filter(|asked| asked.as_ref().map_or(true, Asked::is_readonly_late))
+        .filter(|asked| asked.as_ref().map_or(true, |asked| asked.is_readonly_late(host)))
         .map(|asked| asked.map(|asked| (asked.origin, asked.destination)))
         .collect()
 }
 
 /// Makes all mounts.
 pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -> Result<(), ConfigError> {
+    let mut empty = Vec::new();
     for asked in Asked::all(spec) {
-        let asked = asked?;
+        let mut asked = asked?;
         refuse_odd(&asked)?;
+        asked.fresh = is_just_below(&asked.destination, &empty);
+        if asked.fstype() == "tmpfs" && !asked.is_bind() && !asked.options.copy_up {
+            empty.push(asked.destination.clone());
+        }
         if asked.options.remount {
             remount(plan, &asked)?;
         } else if asked.is_bind() {
@@ -108,11 +116,17 @@ pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -
             cgroups(plan, spec, host, cgroup, &asked)?;
         } else {
             let data = asked.options.data();
-            let step = new_mount(&asked, asked.fstype(), &asked.destination, flags(&asked), &data)?;
+            let step = new_mount(&asked, asked.fstype(), &asked.destination, flags(&asked, host), &data)?;
             plan.init(asked.origin.clone(), step);
         }
     }
     Ok(())
+}
+
+/// Whether nothing can be at a destination because a file system that lies just above it was made empty. It is a hint:
+/// a mount point that is there after all is used.
+fn is_just_below(destination: &str, empty: &[String]) -> bool {
+    destination.rsplit_once('/').is_some_and(|(above, _)| empty.iter().any(|each| each == above))
 }
 
 fn refuse_odd(asked: &Asked<'_>) -> Result<(), ConfigError> {
@@ -204,9 +218,9 @@ fn mapping(asked: &Asked<'_>) -> Option<LoanMapping> {
 }
 
 /// Flags of a new mount; those that come late are left out.
-fn flags(asked: &Asked<'_>) -> u64 {
+fn flags(asked: &Asked<'_>, host: &Host) -> u64 {
     let set = asked.options.flat.set | asked.options.deep.set;
-    let set = if asked.is_readonly_late() { set & !libc::MOUNT_ATTR_RDONLY } else { set };
+    let set = if asked.is_readonly_late(host) { set & !libc::MOUNT_ATTR_RDONLY } else { set };
     mount_flags(set) | asked.options.instance
 }
 
@@ -251,7 +265,10 @@ fn cgroups(
             Hierarchy { mount: &v2.mount, fstype: "cgroup2", data: "", place: &asked.destination },
         );
     }
-    plan.init(asked.origin.clone(), new_mount(asked, "tmpfs", &asked.destination, flags(asked), "mode=755")?);
+    plan.init(
+        asked.origin.clone(),
+        new_mount(asked, "tmpfs", &asked.destination, flags(asked, host), "mode=755")?,
+    );
     for v1 in &host.cgroups.v1 {
         let place = format!("{}/{}", asked.destination, directory_name(&v1.mount));
         let named = v1.controllers.iter().any(|controller| controller.starts_with("name=")).then_some("none");
@@ -317,7 +334,10 @@ fn controller_links(plan: &mut Draft, host: &Host, asked: &Asked<'_>) -> Result<
         .collect::<Result<_, ConfigError>>()?;
     if !links.is_empty() {
         let directory = text(&asked.origin, &asked.destination)?;
-        plan.init(asked.origin.clone(), Step::MakeNodes { directory, nodes: Vec::new(), links });
+        plan.init(
+            asked.origin.clone(),
+            Step::MakeNodes { directory, nodes: Vec::new(), links, replace: false },
+        );
     }
     Ok(())
 }

@@ -130,7 +130,7 @@ pub(super) fn at_birth(namespaces: &[(Namespace, PathBuf)]) -> Vec<(Namespace, P
 pub(super) fn isolate(host: &Host, keep: u32) -> Step<Owned> {
     const DOZENS: u32 = 96;
     let half_of_limit = u32::try_from(host.descriptor_limit / 2).unwrap_or(u32::MAX);
-    Step::Isolate { keep, ignored: host.ignored_signals, few: half_of_limit.min(keep + DOZENS) }
+    Step::Isolate { ignored: host.ignored_signals, few: half_of_limit.min(keep + DOZENS) }
 }
 
 /// Everything about namespaces that init does.

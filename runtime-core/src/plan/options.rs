@@ -82,11 +82,12 @@ const ACCESS_TIMES: [(&str, u64); 6] = [
 ];
 
 /// Options of the file system instance, with their opposites.
-const INSTANCE: [(&str, &str, u64); 4] = [
+const INSTANCE: [(&str, &str, u64); 5] = [
     ("sync", "async", libc::MS_SYNCHRONOUS),
     ("dirsync", "nodirsync", libc::MS_DIRSYNC),
     ("mand", "nomand", libc::MS_MANDLOCK),
     ("lazytime", "nolazytime", MS_LAZYTIME),
+    ("iversion", "noiversion", libc::MS_I_VERSION),
 ];
 
 /// `libc` lacks these two.
@@ -112,7 +113,7 @@ pub(super) fn mount_flags(attributes: u64) -> u64 {
 }
 
 /// Options that ask for what happens anyway.
-const DEFAULTS: [&str; 4] = ["defaults", "noiversion", "silent", "loud"];
+const DEFAULTS: [&str; 3] = ["defaults", "silent", "loud"];
 
 impl Options {
     /// Reads the options of a mount.
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_option_of_the_specification_is_known() {
-        let words = "async atime bind defaults dev diratime dirsync exec lazytime loud mand noatime nodev \
+        let words = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev \
             nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private ratime \
             rbind rdev rdiratime relatime remount rexec rnoatime rnodev rnodiratime rnoexec rnorelatime \
             rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime rsuid \

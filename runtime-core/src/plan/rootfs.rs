@@ -9,6 +9,7 @@ use super::mounts::{covers_dev, late_readonly};
 use super::namespaces::Wish;
 use super::{Action, Loan, LoanSource, Owned, Pointer, Request};
 use crate::error::ConfigError;
+use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Create, Link, Namespace, Node, NodeKind, Propagation, Resolve, Step, Target};
 
@@ -76,7 +77,10 @@ pub(super) fn make_devices(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigEr
     let defaults = default_devices(&asked);
     let borrowed = Wish::of(spec, Namespace::User) != Wish::Host;
     let nodes = if borrowed { Vec::new() } else { nodes(&defaults)? };
-    plan.init(Pointer::NONE, Step::MakeNodes { directory: c"/dev".into(), nodes, links: links()? });
+    plan.init(
+        Pointer::NONE,
+        Step::MakeNodes { directory: c"/dev".into(), nodes, links: links()?, replace: true },
+    );
     if borrowed {
         defaults.iter().try_for_each(|device| borrow(plan, device))?;
     }
@@ -89,7 +93,7 @@ pub(super) fn make_devices(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigEr
 fn make(plan: &mut Draft, device: &Device) -> Result<(), ConfigError> {
     let directory = text(&device.origin, &device.directory)?;
     let nodes = nodes(std::slice::from_ref(device))?;
-    plan.init(device.origin.clone(), Step::MakeNodes { directory, nodes, links: Vec::new() });
+    plan.init(device.origin.clone(), Step::MakeNodes { directory, nodes, links: Vec::new(), replace: false });
     Ok(())
 }
 
@@ -202,6 +206,7 @@ fn borrow(plan: &mut Draft, device: &Device) -> Result<(), ConfigError> {
         path: text(&device.origin, format!("{}/{}", device.directory.trim_end_matches('/'), device.name))?,
         resolve: Resolve::InRoot,
         create: Create::File,
+        fresh: false,
         on_proc: false,
     };
     plan.init(device.origin.clone(), Step::AttachMount { at });
@@ -243,12 +248,12 @@ pub(super) fn hide(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
 }
 
 /// What becomes read-only only now, because something had to be made in it.
-pub(super) fn make_readonly(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+pub(super) fn make_readonly(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigError> {
     if !has_mount_namespace(spec) {
         return Ok(());
     }
     make_working_directory(plan, spec)?;
-    for (origin, path) in late_readonly(spec)? {
+    for (origin, path) in late_readonly(spec, host)? {
         let path = text(&origin, path)?;
         plan.init(origin, readonly(path));
     }

@@ -76,12 +76,12 @@ impl Entry {
         self.root.place(&self.id)
     }
 
-    /// Writes down what is about to be made.
+    /// Writes down what is about to be made. A killed writer may leave half of it: then nothing was made yet.
     ///
     /// # Errors
     /// The file can't be written; `EILSEQ` if a path in it isn't UTF-8.
     pub fn write_intent(&self, intent: &Intent) -> Result<()> {
-        file::replace_json(self.dir.as_fd(), INTENT, intent, &self.path())
+        file::write_json(self.dir.as_fd(), INTENT, intent, &self.path())
     }
 
     /// What was about to be made. `None`: nothing yet, so there is nothing to remove but this directory.

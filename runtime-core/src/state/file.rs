@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use serde::Serialize;
@@ -41,18 +41,6 @@ pub(super) fn unlink(dir: BorrowedFd<'_>, name: impl Arg, flags: AtFlags) -> rus
     absent(unlinkat(dir, name, flags)).map(drop)
 }
 
-/// Replaces a file: readers see the old content or the new one. The caller holds the lock, so that one name for the
-/// unfinished file is enough; what a killed writer left there is overwritten.
-pub(super) fn replace(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
-    let unfinished = format!("{name}.new");
-    let written =
-        write(dir, &unfinished, content).and_then(|()| Ok(renameat(dir, unfinished.as_str(), dir, name)?));
-    if written.is_err() {
-        let _ = unlink(dir, unfinished.as_str(), AtFlags::empty());
-    }
-    written
-}
-
 /// Writes a file that nobody reads before it is complete.
 pub(super) fn write(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -70,17 +58,6 @@ pub(super) fn read(dir: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>
         return Err(Errno::FBIG.into());
     }
     Ok(Some(content))
-}
-
-/// Replaces a JSON file; `path` is for people.
-pub(super) fn replace_json(
-    dir: BorrowedFd<'_>,
-    name: &str,
-    value: &impl Serialize,
-    path: &Path,
-) -> Result<()> {
-    let doing = || format!("cannot write {}", path.join(name).display());
-    replace(dir, name, &json(value).doing(doing)?).doing(doing)
 }
 
 /// Writes a JSON file that nobody reads before it is complete; `path` is for people.

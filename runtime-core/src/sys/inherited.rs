@@ -23,7 +23,8 @@ pub(crate) fn descriptors(preserved: u32) -> Result<Vec<BorrowedFd<'static>>> {
 }
 
 fn standard_streams() -> [BorrowedFd<'static>; 3] {
-    // SAFETY: a Rust program has these three open from its start (the standard library sees to it) to its end.
+    // SAFETY: a program has these three open from its start (the standard library, or its own entry, sees to it) to its
+    // end.
     [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
 }
 
