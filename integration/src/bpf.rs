@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
+const BPF_PROG_GET_NEXT_ID: libc::c_long = 11;
 const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
 const BPF_PROG_QUERY: libc::c_long = 16;
 const BPF_CGROUP_DEVICE: u32 = 6;
@@ -42,6 +43,17 @@ pub fn program_exists(id: u32) -> bool {
         drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
     }
     descriptor >= 0
+}
+
+/// How many programs are loaded on this machine.
+pub fn programs() -> usize {
+    let next = |id: &u64| {
+        let mut attributes = [0; 16];
+        attributes[0] = *id;
+        // The kernel answers in the second half of the first word.
+        (bpf(BPF_PROG_GET_NEXT_ID, &mut attributes) == 0).then_some(attributes[0] >> 32)
+    };
+    std::iter::successors(next(&0), next).count()
 }
 
 /// The namespaces of a process (`/proc/PID`) by the numbers that the kernel never gives twice; none before 6.18.

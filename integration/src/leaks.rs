@@ -42,6 +42,21 @@ impl Traces {
     }
 }
 
+/// Writes down what a test owns at this moment through processes that nobody has told it of: those of a command that
+/// was cut short.
+pub fn remember(test: &Test) {
+    let ours: BTreeSet<_> = processes(test).into_iter().collect();
+    let all = procfs::process::all_processes().into_iter().flatten().flatten().map(|process| process.pid);
+    let (ours, others): (Vec<_>, Vec<_>) = all.partition(|pid| ours.contains(pid));
+    let namespaces_of =
+        |pids: Vec<i32>| pids.into_iter().flat_map(|pid| bpf::namespaces(Path::new(&format!("/proc/{pid}"))));
+    let mut shared: BTreeSet<_> = namespaces_of(others).collect();
+    shared.extend(test.world.root().parent().map(bpf::namespaces).unwrap_or_default());
+    let mut traces = test.traces.borrow_mut();
+    traces.namespaces.extend(namespaces_of(ours).filter(|id| !shared.contains(id)));
+    traces.programs.extend(cgroups(test).iter().flat_map(|path| bpf::device_programs(path)));
+}
+
 /// What is left of a test at last; empty when nothing is.
 pub fn settled(test: &Test) -> Vec<String> {
     let start = Instant::now();
@@ -80,6 +95,14 @@ fn ended_strangers() -> BTreeSet<i32> {
     let stats = all.filter_map(|process| process.stat().ok());
     let ended = stats.filter(|stat| stat.ppid == us && stat.state == 'Z' && !command::is_claimed(stat.pid));
     ended.map(|stat| stat.pid).collect()
+}
+
+/// Collects ended children that nobody asks for, as the init of a machine does all the time; waits a moment lest one
+/// is taken from somebody who is about to claim it.
+pub fn reap_strangers() {
+    let before = ended_strangers();
+    std::thread::sleep(Duration::from_millis(30));
+    before.intersection(&ended_strangers()).for_each(|&pid| drop(command::collect(pid, Duration::ZERO)));
 }
 
 /// What is left of a test at this moment.

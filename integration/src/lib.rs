@@ -19,6 +19,7 @@ pub mod command;
 pub mod container;
 pub mod expected;
 pub mod gaps;
+pub mod killer;
 pub mod leaks;
 pub mod runtime;
 pub mod seccomp;

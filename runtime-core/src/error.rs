@@ -19,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A call to the kernel failed outside of a plan.
-    #[error("{doing}: {}", words(*.errno))]
+    #[error("{}: {}", one_line(doing), words(*.errno))]
     System {
         /// What was being done, such as `cannot open /run/runtime`.
         doing: String,
@@ -33,7 +33,7 @@ pub enum Error {
     #[error(transparent)]
     Hook(#[from] crate::hooks::HookError),
     /// There is no such program in the container, or it can't be executed.
-    #[error("exec: {name:?}: {}", program_problem(.name, *.searched, *.errno))]
+    #[error("{}", one_line(&format!("exec: {name:?}: {}", program_problem(.name, *.searched, *.errno))))]
     Program {
         /// What the configuration calls it.
         name: String,
@@ -83,10 +83,10 @@ pub enum Error {
         waited: Duration,
     },
     /// The container's cgroup is not as it must be.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Cgroup(String),
     /// Something of the container could not be removed.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Leftover(String),
 }
 
@@ -148,10 +148,11 @@ impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.pointer.as_str() {
-            "" => write!(f, "config.json: {}", self.problem),
-            pointer => write!(f, "config.json, {pointer}: {}", self.problem),
-        }
+        let sentence = match self.pointer.as_str() {
+            "" => format!("config.json: {}", self.problem),
+            pointer => format!("config.json, {pointer}: {}", self.problem),
+        };
+        f.write_str(&one_line(&sentence))
     }
 }
 
@@ -174,12 +175,31 @@ impl std::error::Error for StepError {}
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} (step {}", self.what, self.number)?;
+        write!(f, "cannot {} (step {}", one_line(&self.what), self.number)?;
         if !self.origin.as_str().is_empty() {
-            write!(f, ", {} of config.json", self.origin)?;
+            write!(f, ", {} of config.json", one_line(self.origin.as_str()))?;
         }
-        write!(f, "): {}: {}", self.call, words(self.errno))
+        write!(f, "): {}: {}", one_line(&self.call), words(self.errno))
     }
+}
+
+/// A text that quotes what others wrote, as it may stand in a sentence: on one line, and no terminal's master; of what
+/// is too long, both ends.
+fn one_line(text: &str) -> String {
+    const START: usize = 600;
+    const END: usize = 200;
+    let length = text.chars().count();
+    let cut = if length > START + END { START..length - END } else { length..length };
+    let mut line = String::with_capacity(text.len().min(2 * (START + END)));
+    for (place, letter) in text.chars().enumerate() {
+        match letter {
+            _ if place == cut.start && !cut.is_empty() => line.push('…'),
+            _ if cut.contains(&place) => {}
+            letter if letter.is_control() => line.extend(letter.escape_debug()),
+            letter => line.push(letter),
+        }
+    }
+    line
 }
 
 /// libc's words for an errno, in the lower case in which engines look for them.
@@ -211,5 +231,45 @@ impl<T> Context<T> for std::io::Result<T> {
             doing: what(),
             errno: error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_stays_on_its_line() {
+        let problem = "no such file: a\nb\u{1b}[2J";
+        for error in [
+            Error::from(ConfigError::new("/root/path", problem)),
+            Error::System { doing: problem.into(), errno: Errno::NOENT },
+            Error::Cgroup(problem.into()),
+            Error::Leftover(problem.into()),
+            Error::Program { name: problem.into(), searched: false, errno: Errno::NOENT },
+            step(problem),
+        ] {
+            let text = error.to_string();
+            assert!(!text.contains(char::is_control), "{text:?}");
+            assert!(text.contains(r"a\nb\u{1b}[2J"), "{text}");
+        }
+    }
+
+    fn step(what: &str) -> Error {
+        let (what, call) = (what.to_owned(), "open".to_owned());
+        Error::Step(Box::new(StepError { number: 1, what, origin: Pointer::NONE, call, errno: Errno::NOENT }))
+    }
+
+    #[test]
+    fn of_a_long_text_both_ends_are_told() {
+        let text = ConfigError::new("/x", format!("no {}; correct it", "é".repeat(1 << 20))).to_string();
+        assert!(text.starts_with("config.json, /x: no éé") && text.ends_with("éé; correct it"), "{text}");
+        assert!(text.contains("é…é") && text.chars().count() == 801, "{text}");
+    }
+
+    #[test]
+    fn a_text_of_usual_length_is_told_whole() {
+        let problem = "é".repeat(700);
+        assert_eq!(ConfigError::new("", problem.as_str()).to_string(), format!("config.json: {problem}"));
     }
 }

@@ -35,6 +35,7 @@ pub mod hooks;
 pub mod host;
 mod launch;
 pub mod plan;
+mod publish;
 pub mod seccomp;
 pub mod spec;
 pub mod state;

@@ -15,6 +15,7 @@ use crate::hooks::{Hooks, Kind, planned};
 use crate::host::Host;
 use crate::launch::{Descriptors, Keeper, Process, launch};
 use crate::plan::{self, Plan, Request};
+use crate::publish::publish;
 use crate::seccomp;
 use crate::spec::{ContainerId, Spec};
 use crate::state::{Entry, Identity, Intent, Record, StateRoot, VERSION, timestamp};
@@ -216,13 +217,9 @@ impl Keeper for Maker<'_> {
 fn write_pid_file(path: &Path, pid: u32) -> Result<()> {
     let doing = || format!("cannot write the pid file {}", path.display());
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let hidden = format!(".{name}.{}", std::process::id());
     let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(CWD, directory, place, Mode::empty()).doing(doing)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let written = rustix::fs::openat(&directory, &hidden, flags, Mode::from_raw_mode(0o644))
-        .and_then(|file| rustix::io::write(&file, pid.to_string().as_bytes()))
-        .and_then(|_| rustix::fs::renameat(directory.as_fd(), &hidden, directory.as_fd(), &name));
-    written.doing(doing)
+    let name = path.file_name().unwrap_or_default();
+    let content = pid.to_string();
+    publish(directory.as_fd(), name, Mode::from_raw_mode(0o644), &[content.as_bytes()]).doing(doing)
 }

@@ -6,9 +6,9 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Write};
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 
@@ -16,6 +16,7 @@ use super::compile::MAX_INSTRUCTIONS;
 use super::numbers;
 use super::profile::Profile;
 use crate::error::Result;
+use crate::publish::publish;
 
 /// Changes with the file's format, and with what this program compiles a profile to.
 const FORMAT: u64 = 0x7365_6363_6f6d_0001;
@@ -110,25 +111,9 @@ fn is_program(bytes: &[u8]) -> bool {
 
 fn store(key: &[u8], program: &[u8], directory: &Path, name: &str) -> std::io::Result<()> {
     let directory = open_or_make(directory)?;
-    let draft = draft_name(name);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(&directory, &draft, flags, Mode::RUSR | Mode::WUSR)?);
-    let written = [&header(key, program), key, program].into_iter().try_for_each(|part| file.write_all(part));
-    let kept = written.and_then(|()| Ok(rustix::fs::renameat(&directory, &draft, &directory, name)?));
-    match kept {
-        Ok(()) => evict(&directory),
-        Err(error) => {
-            rustix::fs::unlinkat(&directory, &draft, AtFlags::empty())?;
-            Err(error)
-        }
-    }
-}
-
-/// A name that no other thread and no other process on this machine uses at the same time.
-fn draft_name(name: &str) -> String {
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let pid = rustix::process::getpid();
-    format!("{name}.{pid}.{}", COUNTER.fetch_add(1, Ordering::Relaxed))
+    let content = [&header(key, program), key, program];
+    publish(directory.as_fd(), name.as_ref(), Mode::RUSR | Mode::WUSR, &content)?;
+    evict(&directory)
 }
 
 fn open_or_make(directory: &Path) -> std::io::Result<File> {
@@ -142,7 +127,7 @@ fn open_or_make(directory: &Path) -> std::io::Result<File> {
     Ok(File::from(rustix::fs::open(directory, flags, Mode::empty())?))
 }
 
-/// Removes the oldest files beyond the capacity, drafts that a crash left behind among them.
+/// Removes the oldest files beyond the capacity, drafts that a crash may have left behind among them.
 fn evict(directory: &File) -> std::io::Result<()> {
     let mut files = Vec::new();
     for entry in rustix::fs::Dir::read_from(directory)? {
