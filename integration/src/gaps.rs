@@ -26,7 +26,15 @@ const NO_STATUS: &str = "says that it cannot open its status file";
 
 const LEAVES_CGROUP: &str = "leaves the cgroup when create fails";
 
+const NO_COMMAND: &str = "does not have this command yet";
+
 const GAPS: &[Gap] = &[
+    gap(Kind::Ours, "pause of nobody says that it does not exist", NO_COMMAND),
+    gap(Kind::Ours, "resume of nobody says that it does not exist", NO_COMMAND),
+    gap(Kind::Ours, "a paused container stands still", NO_COMMAND),
+    gap(Kind::Ours, "exec joins the container", NO_COMMAND),
+    gap(Kind::Ours, "a filter holds for exec too", NO_COMMAND),
+    gap(Kind::Ours, "update changes a limit", NO_COMMAND),
     gap(Kind::Crun, "a limit that cannot be set leaves nothing behind", LEAVES_CGROUP),
     gap(Kind::Crun, "delete of nobody says that it does not exist", NO_STATUS),
     gap(Kind::Crun, "kill of nobody says that it does not exist", NO_STATUS),

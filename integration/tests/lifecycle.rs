@@ -265,16 +265,19 @@ fn changes_of_the_bundle_after_create_do_not_matter() {
 
 #[test]
 fn a_paused_container_stands_still_until_it_is_resumed() {
-    let test = Test::new();
-    let container = test.start(&test.bundle(|config| shell(config, "while :; do echo x; sleep 0.02; done")));
-    container.has_said("x");
-    container.command(&["pause"]).ok();
-    assert_eq!(container.status(), "paused");
-    let before = container.stdout();
-    std::thread::park_timeout(std::time::Duration::from_millis(150));
-    assert_eq!(before, container.stdout());
-    container.command(&["resume"]).ok();
-    assert_eq!(container.status(), "running");
+    promise("a paused container stands still", || {
+        let test = Test::new();
+        let container =
+            test.start(&test.bundle(|config| shell(config, "while :; do echo x; sleep 0.02; done")));
+        container.has_said("x");
+        container.command(&["pause"]).ok();
+        assert_eq!(container.status(), "paused");
+        let before = container.stdout();
+        std::thread::park_timeout(std::time::Duration::from_millis(150));
+        assert_eq!(before, container.stdout());
+        container.command(&["resume"]).ok();
+        assert_eq!(container.status(), "running");
+    });
 }
 
 #[test]

@@ -165,16 +165,18 @@ fn with_descriptors(command: &mut std::process::Command) {
 
 #[test]
 fn exec_joins_the_container_and_returns_the_status() {
-    let test = Test::new();
-    let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"]));
-    let container = test.start(&bundle);
-    let exec = |arguments: &[&str]| test.runtime(&[&["exec", &container.id], arguments].concat());
-    exec(&["/bin/sh", "-c", "exit 17"]).exits(17);
-    let links = "readlink /proc/self/ns/pid; readlink /proc/1/ns/pid";
-    let said = exec(&["/bin/sh", "-c", links]).ok().stdout;
-    let mut lines = said.lines();
-    assert_eq!(lines.next(), lines.next());
-    exec(&["/bin/not-there"]).fails_with(&["not found", "no such file"]);
+    promise("exec joins the container", || {
+        let test = Test::new();
+        let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"]));
+        let container = test.start(&bundle);
+        let exec = |arguments: &[&str]| test.runtime(&[&["exec", &container.id], arguments].concat());
+        exec(&["/bin/sh", "-c", "exit 17"]).exits(17);
+        let links = "readlink /proc/self/ns/pid; readlink /proc/1/ns/pid";
+        let said = exec(&["/bin/sh", "-c", links]).ok().stdout;
+        let mut lines = said.lines();
+        assert_eq!(lines.next(), lines.next());
+        exec(&["/bin/not-there"]).fails_with(&["not found", "no such file"]);
+    });
 }
 
 #[test]

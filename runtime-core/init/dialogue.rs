@@ -15,15 +15,12 @@ impl Dialogue {
         Dialogue { socket: Fd::own(descriptor) }
     }
 
-    pub fn descriptor(&self) -> u32 {
-        self.socket.raw() as u32
-    }
-
-    /// Maps the plan, which comes as a sealed file.
+    /// Maps the plan, which comes as a file, with its length.
     pub fn receive_plan(&self) -> Outcome<Message<'static>> {
-        let plan = self.take_loan()?;
-        let length = sys::status(&plan).of(Call::Stat)?.size;
-        let bytes = sys::map(&plan, length as usize).of(Call::Mmap)?;
+        let mut length = [0; size_of::<u64>()];
+        let (_, plan) = sys::receive(&self.socket, &mut length).of(Call::Receive)?;
+        let plan = plan.ok_or(Fault::malformed())?;
+        let bytes = sys::map(&plan, u64::from_ne_bytes(length) as usize).of(Call::Mmap)?;
         Message::open(bytes).ok_or(Fault::malformed())
     }
 

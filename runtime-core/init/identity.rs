@@ -23,6 +23,10 @@ pub fn join_session_keyring(name: &CStr) -> Outcome {
     }
 }
 
+pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Outcome {
+    sys::set_limit(resource, soft, hard).of(Call::Prlimit)
+}
+
 pub fn set_personality(domain: u64) -> Outcome {
     sys::personality(domain).of(Call::Personality)
 }
@@ -43,7 +47,9 @@ pub fn become_user(step: Step<Borrowed<'_>>) -> Outcome {
     let Step::BecomeUser { uid, gid, set_groups, groups, umask, directory } = step else {
         return Err(Fault::malformed());
     };
-    sys::prctl(prctl_option::SET_KEEPCAPS, 1, 0).of(Call::Prctl)?;
+    if uid != 0 {
+        sys::prctl(prctl_option::SET_KEEPCAPS, 1, 0).of(Call::Prctl)?;
+    }
     if set_groups {
         set_supplementary_groups(groups)?;
     }
@@ -91,6 +97,10 @@ fn enter(directory: &CStr) -> Outcome {
 
 pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Outcome {
     sys::capset(effective, permitted, inheritable).of(Call::Capset)?;
+    if inheritable == 0 {
+        // Nothing is ambient that is not inheritable.
+        return Ok(());
+    }
     sys::prctl(prctl_option::CAP_AMBIENT, prctl_option::CAP_AMBIENT_CLEAR_ALL, 0).of(Call::Prctl)?;
     let raise = |number| {
         sys::prctl(prctl_option::CAP_AMBIENT, prctl_option::CAP_AMBIENT_RAISE, number).of(Call::Prctl)

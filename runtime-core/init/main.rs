@@ -85,7 +85,7 @@ impl<'a> Init<'a> {
 
     fn execute(&mut self, number: u32, step: Step<Borrowed<'a>>) -> Outcome {
         match step {
-            Step::Isolate { keep, ignored } => namespaces::isolate(self.dialogue.descriptor(), keep, ignored),
+            Step::Isolate { keep, ignored, few } => namespaces::isolate(keep, ignored, few),
             Step::Conceal => namespaces::conceal(),
             Step::JoinNamespace { kind } => namespaces::join(self.dialogue.take_loan()?, kind),
             Step::NewCgroupNamespace => namespaces::new_cgroup_namespace(),
@@ -118,6 +118,7 @@ impl<'a> Init<'a> {
             Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
                 identity::set_capabilities(effective, permitted, inheritable, ambient)
             }
+            Step::SetLimit { resource, soft, hard } => identity::set_limit(resource, soft, hard),
             Step::FindProgram { candidates } => execute::find(candidates),
             Step::AwaitStart => self.dialogue.await_start(),
             Step::InstallSeccomp { flags, filter } => identity::install_seccomp(flags, self.message.blob(filter)),

@@ -1,13 +1,11 @@
-//! Mounts: made as descriptors, attached to descriptors. No path is resolved between the check and the mount.
-
-use core::ffi::CStr;
+//! Mounts: on open descriptors. No path is resolved between the check and the mount.
 
 use crate::copy_up;
 use crate::fault::{Fault, Of, Outcome};
 use crate::paths::Root;
-use crate::step::{Call, Create, Parameter, Propagation, Step, Target};
-use crate::sys::{self, Errno, Fd, MountChange, file_type, propagation};
-use crate::wire::{Borrowed, List};
+use crate::step::{Call, Create, Propagation, Resolve, Step, Target};
+use crate::sys::{self, Errno, Fd, MountChange, file_type, open, propagation};
+use crate::wire::Borrowed;
 
 /// Permission bits of mount points that had to be made.
 const MADE_MODE: u32 = 0o755;
@@ -31,37 +29,30 @@ fn flag(change: Propagation) -> usize {
 }
 
 pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
-    let Step::Mount { fstype, source, parameters, inherit_mode, copy_up, attributes, propagation, at } = step else {
+    let Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at } = step else {
         return Err(Fault::malformed());
     };
-    let target = open_target(root, &at, at.create)?;
-    let context = sys::fsopen(fstype).of(Call::Fsopen)?;
-    sys::fsconfig_text(&context, c"source", source).of(Call::Fsconfig)?;
-    configure(&context, parameters)?;
+    let covered = open_target(root, &at, at.create)?;
+    // The mount point is the working directory: nothing is looked up between the check and the mount.
+    sys::fchdir(&covered).of(Call::Chdir)?;
+    sys::mount_here(source, fstype, flags, data).of(Call::Mount)?;
+    if !inherit_mode && !copy_up && propagation.is_empty() {
+        return Ok(());
+    }
+    let mounted = root.open(at.path, open::PATH | open::DIRECTORY, at.resolve)?;
     if inherit_mode {
-        let mode = OctalMode::of(sys::status(&target).of(Call::Stat)?.mode);
-        sys::fsconfig_text(&context, c"mode", mode.text()).of(Call::Fsconfig)?;
+        let mode = u32::from(sys::status(&covered).of(Call::Stat)?.mode) & 0o7777;
+        sys::chmodat(&mounted, c".", mode).of(Call::Chmod)?;
     }
-    sys::fsconfig_create(&context).of(Call::FsconfigCreate)?;
-    let mount = sys::fsmount(&context, attributes).of(Call::Fsmount)?;
     if copy_up {
-        copy_up::copy(&target, &mount)?;
+        copy_up::copy(&covered, &mounted)?;
     }
-    sys::move_mount(&mount, &target).of(Call::MoveMount)?;
-    for change in propagation.iter() {
-        let change_to = MountChange { set: 0, clear: 0, propagation: flag(change) as u64 };
-        sys::change_mount(&mount, change_to, is_recursive(change)).of(Call::MountSetattr)?;
-    }
-    Ok(())
+    propagation.iter().try_for_each(|change| change_propagation(&mounted, change))
 }
 
-fn configure<'a>(context: &Fd, parameters: List<'a, Parameter<Borrowed<'a>>>) -> Outcome {
-    for (index, Parameter { key, has_value, value }) in parameters.iter().enumerate() {
-        let answer =
-            if has_value { sys::fsconfig_text(context, key, value) } else { sys::fsconfig_flag(context, key) };
-        answer.of(Call::Fsconfig).map_err(|fault| fault.item(index))?;
-    }
-    Ok(())
+fn change_propagation(mount: &Fd, to: Propagation) -> Outcome {
+    let change = MountChange { set: 0, clear: 0, propagation: flag(to) as u64 };
+    sys::change_mount(mount, change, is_recursive(to)).of(Call::MountSetattr)
 }
 
 /// Attaches what the parent opened. What it is, is known only now: the mount point is made like it.
@@ -80,22 +71,9 @@ pub fn attach(root: &Root, loan: Fd, at: Target<Borrowed<'_>>) -> Outcome {
 fn open_target(root: &Root, at: &Target<Borrowed<'_>>, create: Create) -> Outcome<Fd> {
     let target = root.open_or_create(at.path, create, MADE_MODE, at.resolve)?;
     // A symlink may have led onto a procfs: a mount there could swallow label and parameter writes (CVE-2019-16884).
-    if !at.on_proc && sys::filesystem_magic(&target).of(Call::Stat)? == sys::PROC_MAGIC {
+    let may_be_redirected = at.resolve == Resolve::InRoot;
+    if may_be_redirected && !at.on_proc && sys::filesystem_magic(&target).of(Call::Stat)? == sys::PROC_MAGIC {
         return Err(Fault::new(Call::NotOnProc, Errno::PERM));
     }
     Ok(target)
-}
-
-/// Permission bits as octal digits with a NUL.
-struct OctalMode([u8; 5]);
-
-impl OctalMode {
-    fn of(mode: u16) -> Self {
-        let digit = |shift: u16| b'0' + ((mode >> shift) & 7) as u8;
-        OctalMode([digit(9), digit(6), digit(3), digit(0), 0])
-    }
-
-    fn text(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
-    }
 }

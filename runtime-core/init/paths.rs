@@ -47,38 +47,47 @@ impl Root {
         }
     }
 
-    /// Walks down one component at a time. Each is opened inside the root anew, so a component that is exchanged
-    /// meanwhile leads nowhere outside; only the last name of each is ever created, in an open directory.
+    /// Goes up to what exists, then down again, making one component at a time. Each is opened inside the root anew, so
+    /// one that is exchanged meanwhile leads nowhere outside; only single names are created, in an open directory.
     fn create(&self, path: &CStr, what: Create, mode: u32, how: Resolve) -> Outcome<Fd> {
         let mut whole = PathBuffer::new(path.to_bytes())?;
         let mut links = 0;
-        let mut parent = self.open(c"/", open::PATH | open::DIRECTORY, how)?;
-        let mut end = 0;
+        let (mut parent, mut end) = self.deepest(&whole, how)?;
         while let Some((start, next)) = whole.component_after(end) {
-            let last = whole.component_after(next).is_none();
-            let prefix = whole.prefix(next)?;
-            match self.try_open(prefix.text(), open::PATH, how) {
-                Ok(found) => (parent, end) = (found, next),
-                Err(Errno::NOENT) => {
-                    let name = whole.part(start, next)?;
-                    let what = if last { what } else { Create::Directory };
-                    match make(&parent, name.text(), what, mode) {
-                        Ok(()) => {}
-                        Err(Errno::EXIST) if how == Resolve::InRoot && links < MOST_LINKS => {
-                            // A dangling link: what it points to is made instead, inside the root.
-                            if let Some(target) = link_target(&parent, name.text())? {
-                                links += 1;
-                                whole = whole.replace(start, next, target.bytes())?;
-                                (parent, end) = (self.open(c"/", open::PATH | open::DIRECTORY, how)?, 0);
-                            }
+            let create = if whole.component_after(next).is_none() { what } else { Create::Directory };
+            let name = whole.part(start, next)?;
+            match make(&parent, name.text(), create, mode) {
+                Ok(()) => {}
+                Err(Errno::EXIST) if how == Resolve::InRoot => {
+                    // A dangling link: what it points to is made instead, inside the root. Or another one was faster.
+                    if let Some(target) = link_target(&parent, name.text())? {
+                        links += 1;
+                        if links > MOST_LINKS {
+                            return Err(Fault::new(Call::Open, Errno::LOOP));
                         }
-                        Err(errno) => return Err(Fault::new(Call::Mkdir, errno)),
+                        whole = whole.replace(start, next, target.bytes())?;
+                        (parent, end) = self.deepest(&whole, how)?;
+                        continue;
                     }
                 }
-                Err(errno) => return Err(Fault::new(Call::Open, errno)),
+                Err(errno) => return Err(Fault::new(Call::Mkdir, errno)),
             }
+            parent = self.open(whole.prefix(next)?.text(), open::PATH, how)?;
+            end = next;
         }
         Ok(parent)
+    }
+
+    /// The longest part of the path that exists, and where it ends.
+    fn deepest(&self, path: &PathBuffer, how: Resolve) -> Outcome<(Fd, usize)> {
+        let mut end = path.bytes().len();
+        loop {
+            let prefix = if end == 0 { PathBuffer::new(b"/")? } else { path.prefix(end)? };
+            match self.try_open(prefix.text(), open::PATH, how) {
+                Err(Errno::NOENT) if end > 0 => end = path.parent_end(end),
+                answer => return answer.of(Call::Open).map(|found| (found, end)),
+            }
+        }
     }
 }
 
@@ -146,6 +155,15 @@ impl PathBuffer {
         let rest = self.bytes().get(start..)?;
         let length = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
         Some((start, start + length))
+    }
+
+    /// Where the path without its last component, of those before `end`, ends.
+    fn parent_end(&self, end: usize) -> usize {
+        let before = self.bytes().get(..end).unwrap_or_default();
+        let is_name = |byte: &u8| *byte != b'/';
+        let name_end = before.iter().rposition(is_name).map_or(0, |last| last + 1);
+        let name_start = before.iter().take(name_end).rposition(|byte| *byte == b'/').unwrap_or(0);
+        before.iter().take(name_start).rposition(is_name).map_or(0, |last| last + 1)
     }
 
     fn part(&self, start: usize, end: usize) -> Outcome<Self> {

@@ -1,5 +1,8 @@
 //! What this machine offers, probed once. Planning takes the result as plain data.
 
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Resource;
+
 use crate::cgroup::Hierarchies;
 use crate::error::{Context, Error, Result};
 
@@ -16,6 +19,8 @@ pub struct Host {
     pub ignored_signals: u64,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
+    /// How many descriptors a process may have (`RLIMIT_NOFILE`, soft).
+    pub descriptor_limit: u64,
 }
 
 impl Host {
@@ -25,7 +30,7 @@ impl Host {
     /// `/proc` is missing, or says nothing about this process.
     pub fn probe() -> Result<Self> {
         let path = "/proc/self/status";
-        let status = std::fs::read_to_string(path).doing(|| format!("cannot read {path}"))?;
+        let status = read_short(path).doing(|| format!("cannot read {path}"))?;
         let set = |name: &str| {
             hexadecimal(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
         };
@@ -34,6 +39,7 @@ impl Host {
             bounding: set("CapBnd:")?,
             permitted: set("CapPrm:")?,
             ignored_signals: set("SigIgn:")?,
+            descriptor_limit: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
         })
     }
@@ -54,6 +60,14 @@ impl Host {
         };
         (1 << count) - 1
     }
+}
+
+/// A file of procfs that fits into a page comes in one piece.
+fn read_short(path: &str) -> rustix::io::Result<String> {
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = [0; 4096];
+    let length = rustix::io::read(file, &mut bytes)?;
+    Ok(String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned())
 }
 
 fn hexadecimal(status: &str, name: &str) -> Option<u64> {

@@ -208,18 +208,6 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// A parameter of a file system: `key=value`, or a flag without a value.
-    pub struct Parameter {
-        /// The name.
-        key: F::Text,
-        /// Whether there is a value.
-        has_value: bool,
-        /// The value, empty for a flag.
-        value: F::Text,
-    }
-}
-
-vocabulary! {
     /// A device node or named pipe.
     pub struct Node {
         /// Its name in the directory of the step.
@@ -258,6 +246,8 @@ vocabulary! {
             keep: u32,
             /// Signals (bit n-1 for signal n) that the caller ignored and that go back to their default.
             ignored: u64,
+            /// Descriptors of init's own below this number are left for the execution to close.
+            few: u32,
         },
         /// Enters a namespace whose descriptor the parent sends.
         2 => JoinNamespace {
@@ -299,14 +289,14 @@ vocabulary! {
             fstype: F::Text,
             /// The source, a name or a device.
             source: F::Text,
-            /// Parameters of the file system.
-            parameters: F::List<Parameter<F>>,
+            /// Parameters of the file system, with commas between.
+            data: F::Text,
             /// Take over the permission bits of the directory that it covers (tmpfs without `mode=`).
             inherit_mode: bool,
             /// Fill it with what the directory that it covers holds.
             copy_up: bool,
-            /// `MOUNT_ATTR_*` bits.
-            attributes: u64,
+            /// `MS_*` flags.
+            flags: u64,
             /// Changes of its propagation, in order.
             propagation: F::List<Propagation>,
             /// Where.
@@ -447,6 +437,15 @@ vocabulary! {
             /// The execution domain's number.
             domain: u64,
         },
+        /// Sets a resource limit, while that is still allowed.
+        34 => SetLimit {
+            /// `RLIMIT_*` number.
+            resource: u32,
+            /// The soft limit.
+            soft: u64,
+            /// The hard limit.
+            hard: u64,
+        },
         /// No other process can trace this one or look into its descriptors until the program runs.
         33 => Conceal,
     }
@@ -491,14 +490,8 @@ words! {
         17 => OpenTree = "open_tree",
         /// `move_mount`.
         18 => MoveMount = "move_mount",
-        /// `fsopen`.
-        19 => Fsopen = "fsopen",
-        /// `fsconfig` with a parameter.
-        20 => Fsconfig = "fsconfig",
-        /// `fsconfig` that makes the file system.
-        21 => FsconfigCreate = "fsconfig(create)",
-        /// `fsmount`.
-        22 => Fsmount = "fsmount",
+        /// `prlimit64`.
+        19 => Prlimit = "prlimit",
         /// `mount_setattr`.
         23 => MountSetattr = "mount_setattr",
         /// `mkdirat`.

@@ -85,14 +85,12 @@ pub mod number {
     pub const FCHMODAT: usize = 268;
     pub const UNSHARE: usize = 272;
     pub const ACCEPT4: usize = 288;
+    pub const PRLIMIT64: usize = 302;
     pub const SETNS: usize = 308;
     pub const SECCOMP: usize = 317;
     pub const STATX: usize = 332;
     pub const OPEN_TREE: usize = 428;
     pub const MOVE_MOUNT: usize = 429;
-    pub const FSOPEN: usize = 430;
-    pub const FSCONFIG: usize = 431;
-    pub const FSMOUNT: usize = 432;
     pub const CLOSE_RANGE: usize = 436;
     pub const OPENAT2: usize = 437;
     pub const FACCESSAT2: usize = 439;

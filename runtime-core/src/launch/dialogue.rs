@@ -56,7 +56,16 @@ impl Dialogue {
         self.send(Some(loan))
     }
 
+    /// Sends the plan, a file of that length.
+    pub(super) fn send_plan(&self, plan: BorrowedFd<'_>, length: usize) -> Result<(), Errno> {
+        self.send_with(&(length as u64).to_ne_bytes(), Some(plan))
+    }
+
     fn send(&self, loan: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+        self.send_with(&[GO], loan)
+    }
+
+    fn send_with(&self, bytes: &[u8], loan: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let loans = loan.as_slice();
@@ -64,7 +73,7 @@ impl Dialogue {
             control.push(SendAncillaryMessage::ScmRights(loans));
         }
         rustix::io::retry_on_intr(|| {
-            rustix::net::sendmsg(&self.socket, &[IoSlice::new(&[GO])], &mut control, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
         })
         .map(|_| ())
     }

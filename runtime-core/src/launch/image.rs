@@ -1,5 +1,6 @@
 //! The init program: embedded when the library is built, kept in a sealed file in memory.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -22,13 +23,22 @@ pub(super) fn image() -> Result<BorrowedFd<'static>> {
     }
 }
 
-/// A file in memory with these contents, which can't be changed any more.
-pub(super) fn sealed_file(name: &std::ffi::CStr, flags: MemfdFlags, contents: &[u8]) -> Result<OwnedFd> {
+fn sealed_file(name: &CStr, flags: MemfdFlags, contents: &[u8]) -> Result<OwnedFd> {
+    let file = file(name, flags | MemfdFlags::ALLOW_SEALING, contents)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&file, seals).doing(|| "cannot seal the init program".into())?;
+    Ok(file)
+}
+
+/// A file in memory with these contents.
+pub(super) fn file(name: &CStr, flags: MemfdFlags, contents: &[u8]) -> Result<OwnedFd> {
     let doing = || format!("cannot make a file in memory for {}", name.to_string_lossy());
-    let sealing = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match rustix::fs::memfd_create(name, sealing | flags) {
+    let file = match rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | flags) {
         // KERNEL(6.3): older kernels don't know the flags about execution.
-        Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create(name, sealing),
+        Err(rustix::io::Errno::INVAL) => {
+            let known = flags & MemfdFlags::ALLOW_SEALING;
+            rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | known)
+        }
         answer => answer,
     }
     .doing(doing)?;
@@ -37,7 +47,5 @@ pub(super) fn sealed_file(name: &std::ffi::CStr, flags: MemfdFlags, contents: &[
         let written = rustix::io::write(&file, rest).doing(doing)?;
         rest = rest.get(written..).unwrap_or_default();
     }
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&file, seals).doing(doing)?;
     Ok(file)
 }

@@ -197,19 +197,17 @@ impl Walk<'_> {
         match std::mem::replace(&mut self.due, Due::Nothing) {
             Due::Nothing => Ok(()),
             Due::Word => self.born()?.dialogue.go().doing(lost),
-            Due::Plan => {
-                let plan = self.message()?;
-                self.born()?.dialogue.lend(plan.as_fd()).doing(lost)
-            }
+            Due::Plan => self.send_plan(),
         }
     }
 
-    /// Init's part of the list, as a file that nobody can change.
-    fn message(&self) -> Result<OwnedFd> {
+    /// Sends init its part of the list.
+    fn send_plan(&self) -> Result<()> {
         let mut message = Vec::with_capacity(8192);
         let filters: Vec<Blob<'_>> = self.filters.iter().map(|filter| Blob(filter)).collect();
         put_message(&filters, self.plan.steps().into_iter(), &mut message);
-        image::sealed_file(c"runtime-plan", MemfdFlags::NOEXEC_SEAL, &message)
+        let plan = image::file(c"runtime-plan", MemfdFlags::NOEXEC_SEAL, &message)?;
+        self.born()?.dialogue.send_plan(plan.as_fd(), message.len()).doing(lost)
     }
 
     fn lend(&mut self, loan: OwnedFd) -> Result<()> {

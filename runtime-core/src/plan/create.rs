@@ -34,6 +34,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     namespaces::name(plan, spec)?;
 
     // Inside, alone. From here on each step takes something away.
+    limits::limit_myself(plan, spec);
     identity::shed(plan, spec, host, seccomp.is_some())?;
     program::find(plan, spec)?;
 

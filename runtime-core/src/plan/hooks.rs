@@ -61,7 +61,7 @@ pub(crate) fn hook(
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
     const STREAMS: u32 = 3;
-    plan.init(Pointer::NONE, Step::Isolate { keep: STREAMS, ignored: host.ignored_signals });
+    plan.init(Pointer::NONE, namespaces::isolate(host, STREAMS));
     plan.init(Pointer::NONE, Step::Conceal);
     namespaces::join(plan, foreign);
     let seccomp = if kind == Kind::StartContainer { identity::seccomp_profile(spec)? } else { None };

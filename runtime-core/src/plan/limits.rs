@@ -1,13 +1,15 @@
 //! The cgroup and its limits, and the limits of the process itself.
 
-use oci_spec::runtime::PosixRlimitType;
+use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
 
 use super::draft::Draft;
+use super::namespaces::Wish;
 use super::{Action, Pointer, Request};
 use crate::cgroup::{self, Paths};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
+use crate::step::{Namespace, Step};
 
 /// Makes the cgroup and sets its limits.
 pub(super) fn make_cgroup(
@@ -31,42 +33,61 @@ pub(super) fn make_cgroup(
     Ok(planned.paths)
 }
 
-/// Limits of the process: only the parent may raise them, and only when nothing else needs descriptors or memory.
-pub(super) fn limit_process(plan: &mut Draft, spec: &Spec) {
-    let Some(process) = spec.oci().process() else { return };
-    for (index, limit) in process.rlimits().iter().flatten().enumerate() {
-        plan.host(
-            Pointer::of("/process/rlimits").child(index),
-            Action::SetRlimit {
-                resource: resource(limit.typ()),
-                name: limit.typ().to_string(),
-                soft: limit.soft(),
-                hard: limit.hard(),
-            },
-        );
+/// The process's own limits that init sets, while it has the privileges for it.
+pub(super) fn limit_myself(plan: &mut Draft, spec: &Spec) {
+    if Wish::of(spec, Namespace::User) != Wish::Host {
+        return;
     }
-    if let Some(score) = process.oom_score_adj() {
+    for (origin, limit) in rlimits(spec) {
+        let (soft, hard) = (limit.soft(), limit.hard());
+        plan.init(origin, Step::SetLimit { resource: resource(limit.typ()), soft, hard });
+    }
+}
+
+/// The process's own limits that the parent sets: in a user namespace only it may raise them.
+pub(super) fn limit_process(plan: &mut Draft, spec: &Spec) {
+    if Wish::of(spec, Namespace::User) != Wish::Host {
+        for (origin, limit) in rlimits(spec) {
+            let (soft, hard) = (limit.soft(), limit.hard());
+            plan.host(origin, Action::SetRlimit { resource: resource(limit.typ()), soft, hard });
+        }
+    }
+    if let Some(score) = spec.oci().process().as_ref().and_then(|process| process.oom_score_adj()) {
         plan.host("/process/oomScoreAdj", Action::SetOomScoreAdj(score));
     }
 }
 
+fn rlimits(spec: &Spec) -> impl Iterator<Item = (Pointer, &PosixRlimit)> {
+    let rlimits = spec.oci().process().as_ref().and_then(|process| process.rlimits().as_ref());
+    let origin = Pointer::of("/process/rlimits");
+    rlimits.into_iter().flatten().enumerate().map(move |(index, limit)| (origin.child(index), limit))
+}
+
+/// The resource limits, by the names of the specification and the numbers of the kernel.
+const RESOURCES: [(PosixRlimitType, u32, &str); 16] = [
+    (PosixRlimitType::RlimitCpu, libc::RLIMIT_CPU, "RLIMIT_CPU"),
+    (PosixRlimitType::RlimitFsize, libc::RLIMIT_FSIZE, "RLIMIT_FSIZE"),
+    (PosixRlimitType::RlimitData, libc::RLIMIT_DATA, "RLIMIT_DATA"),
+    (PosixRlimitType::RlimitStack, libc::RLIMIT_STACK, "RLIMIT_STACK"),
+    (PosixRlimitType::RlimitCore, libc::RLIMIT_CORE, "RLIMIT_CORE"),
+    (PosixRlimitType::RlimitRss, libc::RLIMIT_RSS, "RLIMIT_RSS"),
+    (PosixRlimitType::RlimitNproc, libc::RLIMIT_NPROC, "RLIMIT_NPROC"),
+    (PosixRlimitType::RlimitNofile, libc::RLIMIT_NOFILE, "RLIMIT_NOFILE"),
+    (PosixRlimitType::RlimitMemlock, libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"),
+    (PosixRlimitType::RlimitAs, libc::RLIMIT_AS, "RLIMIT_AS"),
+    (PosixRlimitType::RlimitLocks, libc::RLIMIT_LOCKS, "RLIMIT_LOCKS"),
+    (PosixRlimitType::RlimitSigpending, libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING"),
+    (PosixRlimitType::RlimitMsgqueue, libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"),
+    (PosixRlimitType::RlimitNice, libc::RLIMIT_NICE, "RLIMIT_NICE"),
+    (PosixRlimitType::RlimitRtprio, libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO"),
+    (PosixRlimitType::RlimitRttime, libc::RLIMIT_RTTIME, "RLIMIT_RTTIME"),
+];
+
 fn resource(kind: PosixRlimitType) -> u32 {
-    match kind {
-        PosixRlimitType::RlimitCpu => libc::RLIMIT_CPU,
-        PosixRlimitType::RlimitFsize => libc::RLIMIT_FSIZE,
-        PosixRlimitType::RlimitData => libc::RLIMIT_DATA,
-        PosixRlimitType::RlimitStack => libc::RLIMIT_STACK,
-        PosixRlimitType::RlimitCore => libc::RLIMIT_CORE,
-        PosixRlimitType::RlimitRss => libc::RLIMIT_RSS,
-        PosixRlimitType::RlimitNproc => libc::RLIMIT_NPROC,
-        PosixRlimitType::RlimitNofile => libc::RLIMIT_NOFILE,
-        PosixRlimitType::RlimitMemlock => libc::RLIMIT_MEMLOCK,
-        PosixRlimitType::RlimitAs => libc::RLIMIT_AS,
-        PosixRlimitType::RlimitLocks => libc::RLIMIT_LOCKS,
-        PosixRlimitType::RlimitSigpending => libc::RLIMIT_SIGPENDING,
-        PosixRlimitType::RlimitMsgqueue => libc::RLIMIT_MSGQUEUE,
-        PosixRlimitType::RlimitNice => libc::RLIMIT_NICE,
-        PosixRlimitType::RlimitRtprio => libc::RLIMIT_RTPRIO,
-        PosixRlimitType::RlimitRttime => libc::RLIMIT_RTTIME,
-    }
+    RESOURCES.iter().find(|(known, ..)| *known == kind).map_or(u32::MAX, |(_, number, _)| *number)
+}
+
+/// The name of a resource limit.
+pub(super) fn limit_name(resource: u32) -> &'static str {
+    RESOURCES.iter().find(|(_, number, _)| *number == resource).map_or("an unknown limit", |(.., name)| name)
 }

@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use serde_json::json;
 
 use super::capabilities::Names;
+use super::limits::limit_name;
 use super::{Action, Deed, IdMap, Loan, LoanSource, Owned, Plan};
 use crate::step::{Namespace, Point, Step};
 
@@ -87,8 +88,8 @@ impl Display for Action {
             }
             Action::LendMount(loan) => loan.fmt(f),
             Action::LendStartSocket => write!(f, "hand over: the container waits for start"),
-            Action::SetRlimit { name, soft, hard, .. } => {
-                write!(f, "limit {name} to {} (hard: {})", Limit(*soft), Limit(*hard))
+            Action::SetRlimit { resource, soft, hard } => {
+                write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
             }
             Action::SetOomScoreAdj(score) => write!(f, "set oom_score_adj to {score}"),
             Action::RunHooks(hooks) => hooks.fmt(f),
@@ -131,16 +132,10 @@ impl Display for Step<Owned> {
             Step::SetPropagation { to } => write!(f, "make the root mount {}", to.word()),
             Step::MountRoot { path } => write!(f, "mount the root file system {}", text(path)),
             Step::HoldRoot { path } => write!(f, "hold the root file system {}", text(path)),
-            Step::Mount { fstype, parameters, copy_up, attributes: bits, propagation, at, .. } => {
+            Step::Mount { fstype, data, copy_up, flags, propagation, at, .. } => {
                 write!(f, "mount {} on {}", text(fstype), text(&at.path))?;
-                let mut options: Vec<String> = parameters
-                    .iter()
-                    .map(|each| match each.has_value {
-                        true => format!("{}={}", text(&each.key), text(&each.value)),
-                        false => text(&each.key),
-                    })
-                    .collect();
-                options.extend(words(*bits));
+                let data = Some(text(data)).filter(|data| !data.is_empty());
+                let mut options: Vec<String> = data.into_iter().chain(flag_words(*flags)).collect();
                 options.extend(copy_up.then(|| "with a copy of what it covers".into()));
                 options.extend(propagation.iter().map(|change| change.word().into()));
                 if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
@@ -169,6 +164,9 @@ impl Display for Step<Owned> {
             Step::SetHostname { name } => write!(f, "set the host name to {}", text(name)),
             Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
             Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
+            Step::SetLimit { resource, soft, hard } => {
+                write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
+            }
             Step::ForbidNewPrivileges => write!(f, "forbid new privileges"),
             Step::DropBounding { capabilities } => {
                 write!(f, "drop {} capabilities from the bounding set", capabilities.count_ones())
@@ -238,6 +236,27 @@ fn attributes(set: u64, clear: u64, recursive: bool) -> String {
     let off = words(clear & !libc::MOUNT_ATTR__ATIME).into_iter().map(|word| format!("not {word}"));
     let all: Vec<String> = on.chain(off).collect();
     format!("{}{}", all.join(", "), if recursive { ", recursively" } else { "" })
+}
+
+/// Mount flags as options.
+fn flag_words(flags: u64) -> impl Iterator<Item = String> {
+    [
+        (libc::MS_RDONLY, "ro"),
+        (libc::MS_NOSUID, "nosuid"),
+        (libc::MS_NODEV, "nodev"),
+        (libc::MS_NOEXEC, "noexec"),
+        (libc::MS_SYNCHRONOUS, "sync"),
+        (libc::MS_DIRSYNC, "dirsync"),
+        (libc::MS_MANDLOCK, "mand"),
+        (libc::MS_NOATIME, "noatime"),
+        (libc::MS_NODIRATIME, "nodiratime"),
+        (libc::MS_STRICTATIME, "strictatime"),
+        (1 << 8, "nosymfollow"),
+        (1 << 25, "lazytime"),
+    ]
+    .into_iter()
+    .filter(move |(flag, _)| flags & flag != 0)
+    .map(|(_, word)| word.to_string())
 }
 
 /// Mount attributes as options.

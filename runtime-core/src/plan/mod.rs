@@ -193,12 +193,10 @@ pub enum Action {
     LendMount(Box<Loan>),
     /// Sends the socket on which init waits for `start`.
     LendStartSocket,
-    /// Sets a resource limit of the process.
+    /// Sets a resource limit of a process in a user namespace, where init may raise none.
     SetRlimit {
         /// `RLIMIT_*` number.
         resource: u32,
-        /// The name that config.json used.
-        name: String,
         /// The soft limit.
         soft: u64,
         /// The hard limit.

@@ -6,14 +6,14 @@ use oci_spec::runtime::Mount;
 
 use super::draft::{Draft, inside, text};
 use super::namespaces::{Wish, id_map};
-use super::options::Options;
+use super::options::{Options, mount_flags};
 use super::rootfs::root_propagation;
 use super::{Action, Loan, LoanMapping, LoanSource, Owned, Pointer};
 use crate::cgroup::Paths;
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Create, Link, Namespace, Parameter, Propagation, Resolve, Step, Target};
+use crate::step::{Create, Link, Namespace, Propagation, Resolve, Step, Target};
 
 /// Files of procfs that something like lxcfs replaces by its own. Nothing else may be mounted below /proc: a mount
 /// there could catch what is written to labels and parameters (CVE-2019-16884).
@@ -107,8 +107,9 @@ pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -
         } else if asked.fstype() == "cgroup" {
             cgroups(plan, spec, host, cgroup, &asked)?;
         } else {
-            let attributes = attributes(&asked);
-            plan.init(asked.origin.clone(), new_mount(&asked, asked.fstype(), &asked.destination, attributes, &[])?);
+            let data = asked.options.data();
+            let step = new_mount(&asked, asked.fstype(), &asked.destination, flags(&asked), &data)?;
+            plan.init(asked.origin.clone(), step);
         }
     }
     Ok(())
@@ -196,43 +197,26 @@ fn mapping(asked: &Asked<'_>) -> Option<LoanMapping> {
     asked_for.then(|| LoanMapping { uids, gids, recursive: asked.options.mapped == Some(true) })
 }
 
-/// Attributes of a new mount; those that come late are left out.
-fn attributes(asked: &Asked<'_>) -> u64 {
+/// Flags of a new mount; those that come late are left out.
+fn flags(asked: &Asked<'_>) -> u64 {
     let set = asked.options.flat.set | asked.options.deep.set;
-    if asked.is_readonly_late() { set & !libc::MOUNT_ATTR_RDONLY } else { set }
+    let set = if asked.is_readonly_late() { set & !libc::MOUNT_ATTR_RDONLY } else { set };
+    mount_flags(set) | asked.options.instance
 }
 
-fn new_mount(
-    asked: &Asked<'_>,
-    fstype: &str,
-    path: &str,
-    attributes: u64,
-    flags: &[&str],
-) -> Result<Step<Owned>, ConfigError> {
+fn new_mount(asked: &Asked<'_>, fstype: &str, path: &str, flags: u64, data: &str) -> Result<Step<Owned>, ConfigError> {
     let source = asked.mount.source().as_ref().map(|source| source.to_string_lossy());
     let source = source.filter(|source| !source.is_empty()).unwrap_or_else(|| fstype.to_string().into());
-    let data = || asked.options.data.iter().map(|(_, word)| word.as_str());
-    let has_mode = data().any(|word| word.starts_with("mode="));
-    // A device that is read-only itself can only be mounted as such.
-    let readonly = (attributes & libc::MOUNT_ATTR_RDONLY != 0).then_some("ro");
-    let words = flags.iter().copied().chain(asked.options.instance.iter().copied()).chain(readonly);
-    let parameters = if flags.is_empty() { words.chain(data()).collect::<Vec<_>>() } else { words.collect() };
     Ok(Step::Mount {
         fstype: text(&asked.origin.child("type"), fstype)?,
         source: text(&asked.origin.child("source"), source.as_bytes())?,
-        parameters: parameters.into_iter().map(|word| parameter(asked, word)).collect::<Result<_, _>>()?,
-        inherit_mode: fstype == "tmpfs" && !has_mode,
+        data: text(&asked.origin.child("options"), data)?,
+        inherit_mode: fstype == "tmpfs" && !data.split(',').any(|word| word.starts_with("mode=")),
         copy_up: asked.options.copy_up,
-        attributes,
+        flags,
         propagation: asked.options.propagation.clone(),
         at: asked.target(path, Create::Directory)?,
     })
-}
-
-fn parameter(asked: &Asked<'_>, word: &str) -> Result<Parameter<Owned>, ConfigError> {
-    let origin = asked.origin.child("options");
-    let (key, value) = word.split_once('=').unwrap_or((word, ""));
-    Ok(Parameter { key: text(&origin, key)?, has_value: word.contains('='), value: text(&origin, value)? })
 }
 
 /// The container's view of the cgroup tree: its own part of each hierarchy, as the host lays them out.
@@ -244,30 +228,26 @@ fn cgroups(
     asked: &Asked<'_>,
 ) -> Result<(), ConfigError> {
     let private = Wish::of(spec, Namespace::Cgroup) == Wish::New;
-    let attributes = asked.options.flat.set | asked.options.deep.set;
     if !host.cgroups.has_v1_controllers() {
         let Some(v2) = &host.cgroups.v2 else { return Ok(()) };
         return hierarchy(plan, spec, asked, cgroup, private, Hierarchy {
             mount: &v2.mount,
             fstype: "cgroup2",
-            flags: &[],
+            data: "",
             place: &asked.destination,
-            attributes,
         });
     }
-    let writable = attributes & !libc::MOUNT_ATTR_RDONLY;
-    let mode = ["mode=755"];
-    plan.init(asked.origin.clone(), new_mount(asked, "tmpfs", &asked.destination, writable, &mode)?);
+    plan.init(asked.origin.clone(), new_mount(asked, "tmpfs", &asked.destination, flags(asked), "mode=755")?);
     for v1 in &host.cgroups.v1 {
         let place = format!("{}/{}", asked.destination, directory_name(&v1.mount));
         let named = v1.controllers.iter().any(|controller| controller.starts_with("name=")).then_some("none");
-        let flags: Vec<&str> = named.into_iter().chain(v1.controllers.iter().map(String::as_str)).collect();
-        let each = Hierarchy { mount: &v1.mount, fstype: "cgroup", flags: &flags, place: &place, attributes };
+        let words: Vec<&str> = named.into_iter().chain(v1.controllers.iter().map(String::as_str)).collect();
+        let each = Hierarchy { mount: &v1.mount, fstype: "cgroup", data: &words.join(","), place: &place };
         hierarchy(plan, spec, asked, cgroup, private, each)?;
     }
     if let Some(v2) = &host.cgroups.v2 {
         let place = format!("{}/{}", asked.destination, directory_name(&v2.mount));
-        let each = Hierarchy { mount: &v2.mount, fstype: "cgroup2", flags: &[], place: &place, attributes };
+        let each = Hierarchy { mount: &v2.mount, fstype: "cgroup2", data: "", place: &place };
         hierarchy(plan, spec, asked, cgroup, private, each)?;
     }
     controller_links(plan, host, asked)
@@ -276,9 +256,8 @@ fn cgroups(
 struct Hierarchy<'a> {
     mount: &'a Path,
     fstype: &'a str,
-    flags: &'a [&'a str],
+    data: &'a str,
     place: &'a str,
-    attributes: u64,
 }
 
 /// In a cgroup namespace of its own the container mounts the hierarchy and sees its own part as the root; otherwise its
@@ -292,9 +271,9 @@ fn hierarchy(
     each: Hierarchy<'_>,
 ) -> Result<(), ConfigError> {
     if private {
-        // The file system's own read-only flag would be the whole hierarchy's.
-        let step = new_mount(asked, each.fstype, each.place, each.attributes, each.flags)?;
-        plan.init(asked.origin.clone(), without_instance_flags(step));
+        let set = asked.options.flat.set | asked.options.deep.set;
+        let step = new_mount(asked, each.fstype, each.place, mount_flags(set), each.data)?;
+        plan.init(asked.origin.clone(), step);
         return Ok(());
     }
     let Some(own) = cgroup.at(each.mount) else { return Ok(()) };
@@ -303,16 +282,6 @@ fn hierarchy(
     plan.host(asked.origin.clone(), Action::LendMount(Box::new(loan)));
     plan.init(asked.origin.clone(), Step::AttachMount { at: asked.target(each.place, Create::Directory)? });
     Ok(())
-}
-
-fn without_instance_flags(step: Step<Owned>) -> Step<Owned> {
-    match step {
-        Step::Mount { fstype, source, parameters, inherit_mode, copy_up, attributes, propagation, at } => {
-            let parameters = parameters.into_iter().filter(|each| each.key.as_c_str() != c"ro").collect();
-            Step::Mount { fstype, source, parameters, inherit_mode, copy_up, attributes, propagation, at }
-        }
-        other => other,
-    }
 }
 
 fn directory_name(mount: &Path) -> String {

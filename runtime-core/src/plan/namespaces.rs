@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
 use super::draft::{Draft, text};
-use super::{Action, IdMap, Pointer, Request};
+use super::{Action, IdMap, Owned, Pointer, Request};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -132,6 +132,14 @@ pub(super) fn at_birth(namespaces: &[(Namespace, PathBuf)]) -> Vec<(Namespace, P
         .collect()
 }
 
+/// The first step of every plan. A few dozen descriptors of init's own may stay open until the execution closes them,
+/// if the limit allows that.
+pub(super) fn isolate(host: &Host, keep: u32) -> Step<Owned> {
+    const DOZENS: u32 = 96;
+    let half_of_limit = u32::try_from(host.descriptor_limit / 2).unwrap_or(u32::MAX);
+    Step::Isolate { keep, ignored: host.ignored_signals, few: half_of_limit.min(keep + DOZENS) }
+}
+
 /// Everything about namespaces that init does.
 pub(super) fn enter(
     plan: &mut Draft,
@@ -139,8 +147,7 @@ pub(super) fn enter(
     host: &Host,
     request: &Request,
 ) -> Result<(), ConfigError> {
-    let (keep, ignored) = (request.inherited_descriptors, host.ignored_signals);
-    plan.init(Pointer::NONE, Step::Isolate { keep, ignored });
+    plan.init(Pointer::NONE, isolate(host, request.inherited_descriptors));
     for kind in JOINED_LATER {
         if let Wish::Join(path) = Wish::of(spec, kind) {
             let foreign = crate::spec::sysctl::concern(spec, oci_type(kind));

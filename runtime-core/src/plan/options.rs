@@ -24,8 +24,8 @@ pub(super) struct Options {
     pub(super) copy_up: bool,
     /// `idmap` or `ridmap`, and whether it is the latter.
     pub(super) mapped: Option<bool>,
-    /// Flags of the file system instance: `sync`, `dirsync`, `mand`, `lazytime`.
-    pub(super) instance: Vec<&'static str>,
+    /// `MS_*` flags of the file system instance: `sync`, `dirsync`, `mand`, `lazytime`.
+    pub(super) instance: u64,
     /// What is left for the file system, with the place of each.
     pub(super) data: Vec<(Pointer, String)>,
 }
@@ -82,8 +82,31 @@ const ACCESS_TIMES: [(&str, u64); 6] = [
 ];
 
 /// Options of the file system instance, with their opposites.
-const INSTANCE: [(&str, &str); 4] =
-    [("sync", "async"), ("dirsync", "nodirsync"), ("mand", "nomand"), ("lazytime", "nolazytime")];
+const INSTANCE: [(&str, &str, u64); 4] = [
+    ("sync", "async", libc::MS_SYNCHRONOUS),
+    ("dirsync", "nodirsync", libc::MS_DIRSYNC),
+    ("mand", "nomand", libc::MS_MANDLOCK),
+    ("lazytime", "nolazytime", MS_LAZYTIME),
+];
+
+/// `libc` lacks these two.
+const MS_LAZYTIME: u64 = 1 << 25;
+const MS_NOSYMFOLLOW: u64 = 1 << 8;
+
+/// Attributes of a mount as `MS_*` flags.
+pub(super) fn mount_flags(attributes: u64) -> u64 {
+    let flags = [
+        (libc::MOUNT_ATTR_RDONLY, libc::MS_RDONLY),
+        (libc::MOUNT_ATTR_NOSUID, libc::MS_NOSUID),
+        (libc::MOUNT_ATTR_NODEV, libc::MS_NODEV),
+        (libc::MOUNT_ATTR_NOEXEC, libc::MS_NOEXEC),
+        (libc::MOUNT_ATTR_NODIRATIME, libc::MS_NODIRATIME),
+        (libc::MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW),
+        (libc::MOUNT_ATTR_NOATIME, libc::MS_NOATIME),
+        (libc::MOUNT_ATTR_STRICTATIME, libc::MS_STRICTATIME),
+    ];
+    flags.into_iter().filter(|(attribute, _)| attributes & attribute != 0).fold(0, |all, (_, flag)| all | flag)
+}
 
 /// Options that ask for what happens anyway.
 const DEFAULTS: [&str; 4] = ["defaults", "noiversion", "silent", "loud"];
@@ -132,12 +155,15 @@ impl Options {
     }
 
     fn take_instance(&mut self, word: &str) -> bool {
-        let Some((name, _)) = INSTANCE.iter().find(|(on, off)| word == *on || word == *off) else { return false };
-        self.instance.retain(|each| each != name);
-        if word == *name {
-            self.instance.push(name);
-        }
+        let Some((on, _, flag)) = INSTANCE.iter().find(|(on, off, _)| word == *on || word == *off) else { return false };
+        if word == *on { self.instance |= flag } else { self.instance &= !flag }
         true
+    }
+
+    /// The file system's parameters, as it reads them.
+    pub(super) fn data(&self) -> String {
+        let words: Vec<&str> = self.data.iter().map(|(_, word)| word.as_str()).collect();
+        words.join(",")
     }
 
     fn take_attribute(&mut self, word: &str) -> bool {
