@@ -44,7 +44,8 @@ fn a_plan_is_the_same_each_time() {
 
 fn cases() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans");
-    let mut cases: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut cases: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(cases.len() > 20, "the cases are not where they are looked for: {cases:?}");
     cases
@@ -119,6 +120,7 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
         permitted: ALL,
         ignored_signals: 0,
         kernel: (6, 12),
+        descriptor_limit: 1024,
     }
 }
 

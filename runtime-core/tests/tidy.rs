@@ -55,7 +55,8 @@ fn every_unsafe_block_says_why_it_is_sound() {
     for source in sources() {
         let lines: Vec<&str> = source.text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
-            let block = code(line).contains(concat!("unsafe", " {")) || code(line).trim_start().starts_with(concat!("unsafe", " impl"));
+            let block = code(line).contains(concat!("unsafe", " {"))
+                || code(line).trim_start().starts_with(concat!("unsafe", " impl"));
             let reasons = &lines[number.saturating_sub(REASON_WITHIN)..=number];
             if block && !reasons.iter().any(|line| line.contains("SAFETY:")) {
                 bare.push(source.at(number));
@@ -74,8 +75,10 @@ fn nothing_is_left_for_later_or_for_the_developer() {
 #[test]
 fn the_library_and_init_print_nothing() {
     refuse_lines("prints", |source, line| {
-        let library = source.path.starts_with("runtime-core/src/") || source.path.starts_with("runtime-core/init/");
-        library && ["println!", "print!(", "io::stdout()", "io::stderr()"].iter().any(|word| line.contains(word))
+        let library =
+            source.path.starts_with("runtime-core/src/") || source.path.starts_with("runtime-core/init/");
+        library
+            && ["println!", "print!(", "io::stdout()", "io::stderr()"].iter().any(|word| line.contains(word))
     });
 }
 
@@ -97,7 +100,17 @@ fn init_stands_alone() {
 
 #[test]
 fn planning_does_no_io() {
-    let words = ["std::fs", "rustix::", "File::", "sys::", "std::env", "std::net", "std::process", "Instant", "SystemTime"];
+    let words = [
+        "std::fs",
+        "rustix::",
+        "File::",
+        "sys::",
+        "std::env",
+        "std::net",
+        "std::process",
+        "Instant",
+        "SystemTime",
+    ];
     refuse_lines("does I/O", |source, line| {
         source.path.starts_with("runtime-core/src/plan/") && words.iter().any(|word| line.contains(word))
     });
@@ -112,7 +125,9 @@ fn only_state_removes_files_of_the_state_directory() {
         // The pid file is the caller's, not ours.
         let pid_file = source.path == "runtime-core/src/container/create.rs" && line.contains("renameat(");
         source.path.starts_with("runtime-core/src/")
-            && ["unlinkat(", "unlink(", "renameat(", "remove_file(", "remove_dir"].iter().any(|word| line.contains(word))
+            && ["unlinkat(", "unlink(", "renameat(", "remove_file(", "remove_dir"]
+                .iter()
+                .any(|word| line.contains(word))
             && !allowed.into_iter().any(|place| source.path.starts_with(&place))
             && !pid_file
     });
@@ -129,11 +144,17 @@ fn names_of_files_are_concerns() {
 
 #[test]
 fn no_file_knows_the_machine_that_it_was_written_on() {
-    let places = [concat!("/wo", "rk/"), concat!("/tmp/", "wt"), concat!("/home/", "user"), concat!("/ro", "ot/.cargo")];
+    let places = [
+        concat!("/wo", "rk/"),
+        concat!("/tmp/", "wt"),
+        concat!("/home/", "user"),
+        concat!("/ro", "ot/.cargo"),
+    ];
     let mut named = Vec::new();
     for path in files(&workspace(), &|path| is_text(path)) {
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let lines = text.lines().enumerate().filter(|(_, line)| places.iter().any(|place| line.contains(place)));
+        let lines =
+            text.lines().enumerate().filter(|(_, line)| places.iter().any(|place| line.contains(place)));
         named.extend(lines.map(|(number, line)| format!("{}:{}: {line}", path.display(), number + 1)));
     }
     assert_none("names a machine", named);
@@ -176,9 +197,12 @@ fn refuse(what: &str, wrong: impl Fn(&Source) -> bool) {
 #[track_caller]
 fn refuse_lines(what: &str, wrong: impl Fn(&Source, &str) -> bool) {
     let mut found = Vec::new();
-    for source in sources().iter().filter(|source| !source.path.ends_with("tests/tidy.rs") && !is_test(&source.path)) {
+    for source in
+        sources().iter().filter(|source| !source.path.ends_with("tests/tidy.rs") && !is_test(&source.path))
+    {
         let lines = source.production().lines().enumerate();
-        found.extend(lines.filter(|(_, line)| wrong(source, code(line))).map(|(number, _)| source.at(number)));
+        found
+            .extend(lines.filter(|(_, line)| wrong(source, code(line))).map(|(number, _)| source.at(number)));
     }
     assert_none(what, found);
 }

@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 
 use runtime_core::plan::Owned;
 use runtime_core::step::{
-    Create, Home, Link, Namespace, Node, NodeKind, Parameter, Point, Propagation, Resolve, Step, Target,
+    Create, Home, Link, Namespace, Node, NodeKind, Point, Propagation, Resolve, Step, Target,
 };
 use runtime_core::wire::{Blob, Borrowed, Failure, List, Message, Report, Take, put_message};
 
@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=33).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=34).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -36,7 +36,10 @@ fn blobs_arrive_by_their_index() {
     let mut bytes = Vec::new();
     put_message(&[Blob(b"first"), Blob(b"")], steps().iter().map(|step| (1, step)), &mut bytes);
     let message = Message::open(&bytes).unwrap();
-    assert_eq!([message.blob(0), message.blob(1), message.blob(2)], [Some(&b"first"[..]), Some(&b""[..]), None]);
+    assert_eq!(
+        [message.blob(0), message.blob(1), message.blob(2)],
+        [Some(&b"first"[..]), Some(&b""[..]), None]
+    );
 }
 
 #[test]
@@ -58,7 +61,9 @@ fn damaged_bytes_are_read_without_a_panic() {
         for flip in [0x01, 0x80, 0xff] {
             let mut damaged = message.clone();
             damaged[place] ^= flip;
-            let read = catch_unwind(|| decode(&damaged).map(|steps| steps.into_iter().map(|(_, step)| owned(step)).count()));
+            let read = catch_unwind(|| {
+                decode(&damaged).map(|steps| steps.into_iter().map(|(_, step)| owned(step)).count())
+            });
             assert!(read.is_ok(), "byte {place} ^ {flip:#x}");
         }
     }
@@ -109,10 +114,6 @@ fn target(at: Target<Borrowed<'_>>) -> Target<Owned> {
     Target { path: text(path), resolve, create, on_proc }
 }
 
-fn parameter(Parameter { key, has_value, value }: Parameter<Borrowed<'_>>) -> Parameter<Owned> {
-    Parameter { key: text(key), has_value, value: text(value) }
-}
-
 fn node(node: Node<Borrowed<'_>>) -> Node<Owned> {
     let Node { name, kind, major, minor, mode, uid, gid } = node;
     Node { name: text(name), kind, major, minor, mode, uid, gid }
@@ -124,7 +125,7 @@ fn link(Link { name, to }: Link<Borrowed<'_>>) -> Link<Owned> {
 
 fn owned(step: Decoded<'_>) -> Step<Owned> {
     match step {
-        Step::Isolate { keep, ignored } => Step::Isolate { keep, ignored },
+        Step::Isolate { keep, ignored, few } => Step::Isolate { keep, ignored, few },
         Step::JoinNamespace { kind } => Step::JoinNamespace { kind },
         Step::NewCgroupNamespace => Step::NewCgroupNamespace,
         Step::NewTimeNamespace { offsets } => Step::NewTimeNamespace { offsets: text(offsets) },
@@ -133,13 +134,13 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::SetPropagation { to } => Step::SetPropagation { to },
         Step::MountRoot { path } => Step::MountRoot { path: text(path) },
         Step::HoldRoot { path } => Step::HoldRoot { path: text(path) },
-        Step::Mount { fstype, source, parameters, inherit_mode, copy_up, attributes, propagation, at } => Step::Mount {
+        Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at } => Step::Mount {
             fstype: text(fstype),
             source: text(source),
-            parameters: items(parameters, parameter),
+            data: text(data),
             inherit_mode,
             copy_up,
-            attributes,
+            flags,
             propagation: items(propagation, |change| change),
             at: target(at),
         },
@@ -183,6 +184,7 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
         Step::Conceal => Step::Conceal,
+        Step::SetLimit { resource, soft, hard } => Step::SetLimit { resource, soft, hard },
     }
 }
 
@@ -190,7 +192,8 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
 fn steps() -> Vec<Step<Owned>> {
     let path = || CString::from(c"/some/path");
     let list = || vec![path(), CString::default(), c"\xff".into()];
-    let at = || Target { path: path(), resolve: Resolve::NoSymlinks, create: Create::LikeSource, on_proc: true };
+    let at =
+        || Target { path: path(), resolve: Resolve::NoSymlinks, create: Create::LikeSource, on_proc: true };
     let node = Node {
         name: c"null".into(),
         kind: NodeKind::Character,
@@ -200,13 +203,10 @@ fn steps() -> Vec<Step<Owned>> {
         uid: 4,
         gid: u32::MAX,
     };
-    let parameters = vec![
-        Parameter { key: c"size".into(), has_value: true, value: c"1m".into() },
-        Parameter { key: c"newinstance".into(), has_value: false, value: CString::default() },
-    ];
     vec![
-        Step::Isolate { keep: 3, ignored: 1 << 63 },
+        Step::Isolate { keep: 3, ignored: 1 << 63, few: 5 },
         Step::Conceal,
+        Step::SetLimit { resource: 7, soft: 1024, hard: u64::MAX },
         Step::JoinNamespace { kind: Namespace::Time },
         Step::NewCgroupNamespace,
         Step::NewTimeNamespace { offsets: c"monotonic -1 2\nboottime 3 4\n".into() },
@@ -218,10 +218,10 @@ fn steps() -> Vec<Step<Owned>> {
         Step::Mount {
             fstype: c"tmpfs".into(),
             source: CString::default(),
-            parameters,
+            data: c"size=1m,mode=755".into(),
             inherit_mode: true,
             copy_up: false,
-            attributes: u64::MAX,
+            flags: u64::MAX,
             propagation: vec![Propagation::Slave, Propagation::Shared],
             at: at(),
         },
