@@ -116,10 +116,11 @@ impl Walk<'_> {
                 }
                 Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
+                // What comes after the program's execution needs the program: hooks of poststart.
+                Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
             }
         }
-        self.hear_end()?;
         Ok(Reached::Executed)
     }
 
