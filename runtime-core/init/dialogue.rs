@@ -15,6 +15,10 @@ impl Dialogue {
         Dialogue { socket: Fd::own(descriptor) }
     }
 
+    pub fn descriptor(&self) -> u32 {
+        self.socket.raw() as u32
+    }
+
     /// Maps the plan, which comes as a file, with its length.
     pub fn receive_plan(&self) -> Outcome<Message<'static>> {
         let mut length = [0; size_of::<u64>()];

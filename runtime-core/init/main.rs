@@ -85,7 +85,9 @@ impl<'a> Init<'a> {
 
     fn execute(&mut self, number: u32, step: Step<Borrowed<'a>>) -> Outcome {
         match step {
-            Step::Isolate { keep, ignored, few } => namespaces::isolate(keep, ignored, few),
+            Step::Isolate { keep, ignored, few } => {
+                namespaces::isolate(self.dialogue.descriptor(), keep, ignored, few)
+            }
             Step::Conceal => namespaces::conceal(),
             Step::JoinNamespace { kind } => namespaces::join(self.dialogue.take_loan()?, kind),
             Step::NewCgroupNamespace => namespaces::new_cgroup_namespace(),
