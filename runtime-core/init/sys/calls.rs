@@ -48,6 +48,12 @@ impl Fd {
     pub fn raw(&self) -> i32 {
         self.0
     }
+
+    /// Closes it now, whatever its number: a mount with a file that is open for writing can't become read-only.
+    pub fn close(self) {
+        let _ = call(number::CLOSE, [self.0 as usize, 0, 0, 0, 0, 0]);
+        core::mem::forget(self);
+    }
 }
 
 impl Drop for Fd {
@@ -99,6 +105,11 @@ pub fn exit(status: i32) -> ! {
 }
 
 // Descriptors ----------------------------------------------------------------------------------------------------
+
+/// Closes all descriptors from `first` to `last`.
+pub fn close_range(first: u32, last: u32) -> Answer<()> {
+    done(call(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]))
+}
 
 /// Has all descriptors from `first` on closed when the program is executed.
 pub fn close_on_exec(first: u32) -> Answer<()> {
