@@ -198,7 +198,6 @@ impl Looks {
         let Looks(mut all) = Looks::of_this_thread();
         let count = |directory| fs::read_dir(directory).into_iter().flatten().count().to_string();
         all.insert("descriptors".into(), count("/proc/self/fd"));
-        all.insert("threads".into(), count("/proc/self/task"));
         all.insert("children".into(), children());
         all.insert("dumpable".into(), format!("{:?}", rustix::process::dumpable_behavior()));
         Looks(all)
