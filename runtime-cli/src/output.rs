@@ -24,7 +24,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// Prints `value` as JSON, indented by two spaces.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_pretty(value: &impl Serialize) -> Result<(), Failure> {
     print(&(serde_json::to_string_pretty(value).map_err(unprintable)? + "\n"))
 }
@@ -32,7 +32,7 @@ pub(crate) fn print_pretty(value: &impl Serialize) -> Result<(), Failure> {
 /// Prints `value` as one line of JSON.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
     print(&(serde_json::to_string(value).map_err(unprintable)? + "\n"))
 }

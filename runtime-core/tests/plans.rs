@@ -6,6 +6,8 @@
 //!
 //! With `UPDATE_PLANS` in the environment the texts are written anew: read the difference before you commit it.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +17,10 @@ use runtime_core::plan::{self, Request};
 use runtime_core::{ContainerId, Host, Plan, Spec};
 use serde_json::Value;
 
+type MakeHost = fn() -> Host;
+
 /// The hosts for which plans are made, by the name of the file with the plan.
-const HOSTS: [(&str, fn() -> Host); 3] =
+const HOSTS: [(&str, MakeHost); 3] =
     [("plan.txt", unified), ("plan.v1.txt", version_1), ("plan.hybrid.txt", hybrid)];
 
 const REFUSAL: &str = "error.txt";

@@ -62,7 +62,7 @@ fn damaged_bytes_are_read_without_a_panic() {
             let mut damaged = message.clone();
             damaged[place] ^= flip;
             let read = catch_unwind(|| {
-                decode(&damaged).map(|steps| steps.into_iter().map(|(_, step)| owned(step)).count())
+                decode(&damaged).into_iter().flatten().for_each(|(_, step)| drop(owned(step)))
             });
             assert!(read.is_ok(), "byte {place} ^ {flip:#x}");
         }

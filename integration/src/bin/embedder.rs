@@ -177,7 +177,7 @@ impl Workshop {
 
     /// Makes a container and deletes it; the answer is how long the making took, in milliseconds.
     fn make(&self, name: &str) -> Outcome<f64> {
-        let id = ContainerId::new(&format!("{}-{name}", self.prefix))?;
+        let id = ContainerId::new(format!("{}-{name}", self.prefix))?;
         let begun = Instant::now();
         let container = Container::create(&self.root, &id, &self.bundle, &CreateOptions::default())?;
         let time = begun.elapsed().as_secs_f64() * 1000.0;

@@ -1,7 +1,7 @@
 //! The future: what will happen, as a list that people can read and that `launch` and the init program carry out.
 //!
-//! Planning does no I/O. Every fact about the machine comes in [`Host`], so that a plan for any machine can be made,
-//! and tested, anywhere.
+//! Planning does no I/O. Every fact about the machine comes in [`Host`](crate::Host), so that a plan for any machine
+//! can be made, and tested, anywhere.
 
 mod capabilities;
 mod create;
