@@ -36,11 +36,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn compile(rustc: &str, target: &str, output: &Path) -> Result<(), Box<dyn Error>> {
-    let compiler =
-        Command::new(rustc).args(OPTIONS).arg("--target").arg(target).arg("-o").arg(output).arg("init/main.rs").output()?;
+    let compiler = Command::new(rustc)
+        .args(OPTIONS)
+        .arg("--target")
+        .arg(target)
+        .arg("-o")
+        .arg(output)
+        .arg("init/main.rs")
+        .output()?;
     let messages = String::from_utf8_lossy(&compiler.stderr);
     if compiler.status.success() {
-        messages.lines().filter(|line| line.starts_with("warning")).for_each(|line| println!("cargo::warning=init: {line}"));
+        messages
+            .lines()
+            .filter(|line| line.starts_with("warning"))
+            .for_each(|line| println!("cargo::warning=init: {line}"));
         Ok(())
     } else {
         Err(format!("the init program doesn't compile:\n{messages}").into())

@@ -1,5 +1,9 @@
 //! The `runtime` command: what runc's users type, brought to the library.
-#![forbid(unsafe_code)]
+//!
+//! Its entry point is C's. The standard library's start-up reads `/proc/self/maps` and makes a signal stack to explain
+//! stack overflows: a seventh of our system calls, and a tenth of a millisecond of every command.
+#![no_main]
+#![deny(unsafe_code)]
 
 mod args;
 mod commands;
@@ -12,26 +16,45 @@ mod version;
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::ArgMatches;
 
 use args::Parsed;
 use commands::{Session, Verb};
 use failure::Failure;
-use runtime_core::error::Context;
 use log::Log;
+use runtime_core::error::Context;
 
-fn main() -> ExitCode {
+#[allow(unsafe_code, reason = "the one name that the C library calls")]
+#[unsafe(no_mangle)]
+extern "C" fn main(_: i32, _: *const *const u8) -> i32 {
+    i32::from(command())
+}
+
+fn command() -> u8 {
+    open_standard_streams();
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     let mut log = Log::to_stderr();
     match obey(&arguments, &mut log) {
-        Ok(status) => status.into(),
+        Ok(status) => status,
         Err(failure) => {
             log.error(&failure.to_string());
-            ExitCode::FAILURE
+            1
         }
+    }
+}
+
+/// Whatever a caller closed of the standard streams becomes the null device: no file that is opened later may be taken
+/// for one of them.
+fn open_standard_streams() {
+    while let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        if null.as_raw_fd() > 2 {
+            return;
+        }
+        let _ = null.into_raw_fd();
     }
 }
 

@@ -4,7 +4,7 @@
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 // What podman and others look for in the last line.
-const FEATURES: &str = "+CAP +SECCOMP +APPARMOR +SELINUX +EBPF";
+const FEATURES: &str = "+CAP +SECCOMP +EBPF";
 
 /// Docker and go-runc read the first line as three words and look for `commit: `.
 pub(crate) fn text() -> String {

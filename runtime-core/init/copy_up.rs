@@ -10,6 +10,7 @@ use crate::sys::{self, Errno, Fd, Status, file_type, open};
 /// No honest image nests deeper; the stack is bounded.
 const DEEPEST: usize = 64;
 
+#[inline(never)]
 pub fn copy(from: &Fd, to: &Fd) -> Outcome {
     let source = sys::openat(from.raw(), c".", open::DIRECTORY | open::NOFOLLOW, 0).of(Call::Open)?;
     let target = sys::openat(to.raw(), c".", open::DIRECTORY, 0).of(Call::Open)?;

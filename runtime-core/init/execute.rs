@@ -49,6 +49,7 @@ fn executable(path: &CStr) -> Result<(), Errno> {
 }
 
 /// Becomes the program. Returns only if that fails.
+#[inline(never)]
 pub fn execute(step: Step<Borrowed<'_>>) -> Fault {
     let Step::Execute { candidates, arguments, environment, home, uid } = step else {
         return Fault::malformed();

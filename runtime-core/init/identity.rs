@@ -64,6 +64,7 @@ pub fn become_user(step: Step<Borrowed<'_>>) -> Outcome {
     }
 }
 
+#[inline(never)]
 fn set_supplementary_groups(groups: List<'_, u32>) -> Outcome {
     let mut few = [0u32; 64];
     if groups.len() > few.len() {
@@ -88,6 +89,7 @@ fn set_many_groups(groups: List<'_, u32>) -> Outcome {
 
 /// Enters a directory and makes sure that it is inside the root: a leaked descriptor must not serve as a way out
 /// (CVE-2024-21626).
+#[inline(never)]
 fn enter(directory: &CStr) -> Outcome {
     let mut path = [0; 4096];
     sys::chdir(directory).of(Call::Chdir)?;

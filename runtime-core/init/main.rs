@@ -85,9 +85,7 @@ impl<'a> Init<'a> {
 
     fn execute(&mut self, number: u32, step: Step<Borrowed<'a>>) -> Outcome {
         match step {
-            Step::Isolate { keep, ignored, few } => {
-                namespaces::isolate(self.dialogue.descriptor(), keep, ignored, few)
-            }
+            Step::Isolate { ignored, few } => namespaces::isolate(self.dialogue.descriptor(), ignored, few),
             Step::Conceal => namespaces::conceal(),
             Step::JoinNamespace { kind } => namespaces::join(self.dialogue.take_loan()?, kind),
             Step::NewCgroupNamespace => namespaces::new_cgroup_namespace(),
@@ -99,7 +97,9 @@ impl<'a> Init<'a> {
             Step::HoldRoot { path } => root::hold(path).map(|root| self.root = Some(root)),
             Step::Mount { .. } => mounts::mount(self.root()?, step),
             Step::AttachMount { at } => mounts::attach(self.root()?, self.dialogue.take_loan()?, at),
-            Step::MakeNodes { directory, nodes, links } => nodes::make(self.root()?, directory, nodes, links),
+            Step::MakeNodes { directory, nodes, links, replace } => {
+                nodes::make(self.root()?, directory, nodes, links, replace)
+            }
             Step::MakeDirectory { path, mode } => paths::make_directory(self.root()?, path, mode),
             Step::Barrier { .. } => self.dialogue.wait_at(number),
             Step::WriteSysctl { path, value } => sysctl::write(path, value),

@@ -71,10 +71,13 @@ pub fn attach(root: &Root, loan: Fd, at: Target<Borrowed<'_>>) -> Outcome {
 }
 
 fn open_target(root: &Root, at: &Target<Borrowed<'_>>, create: Create) -> Outcome<Fd> {
-    let target = root.open_or_create(at.path, create, MADE_MODE, at.resolve)?;
+    let target = match root.try_open(at.path, open::PATH, at.resolve) {
+        Err(Errno::NOENT) => return root.create(at.path, create, MADE_MODE, at.resolve),
+        found => found.of(Call::Open)?,
+    };
     // A symlink may have led onto a procfs: a mount there could swallow label and parameter writes (CVE-2019-16884).
-    let may_be_redirected = at.resolve == Resolve::InRoot;
-    if may_be_redirected && !at.on_proc && sys::filesystem_magic(&target).of(Call::Stat)? == sys::PROC_MAGIC {
+    let may_be_redirected = at.resolve == Resolve::InRoot && !at.on_proc;
+    if may_be_redirected && sys::filesystem_magic(&target).of(Call::Stat)? == sys::PROC_MAGIC {
         return Err(Fault::new(Call::NotOnProc, Errno::PERM));
     }
     Ok(target)

@@ -9,13 +9,9 @@ use crate::sys::{self, Fd, open};
 const CLONE_NEWTIME: usize = 0x80;
 const CLONE_NEWCGROUP: usize = 0x0200_0000;
 
-/// What the caller left open is closed now, not with the program's execution: until then the container's own
-/// configuration names paths, and one through /proc/self/fd would lead out (CVE-2024-21626).
-pub fn isolate(dialogue: u32, keep: u32, ignored: u64, few: u32) -> Outcome {
-    if keep < dialogue {
-        sys::close_range(keep, dialogue - 1).of(Call::CloseRange)?;
-    }
-    sys::close_range(dialogue + 1, u32::MAX).of(Call::CloseRange)?;
+pub fn isolate(dialogue: u32, ignored: u64, few: u32) -> Outcome {
+    // The dialogue's number is the first that the program does not get. What is above it was our caller's.
+    sys::close_from(dialogue + 1).of(Call::CloseRange)?;
     sys::close_on_exec(dialogue).of(Call::CloseRange)?;
     sys::leave_open_below(few);
     for signal in (1..=64).filter(|signal| ignored & (1 << (signal - 1)) != 0) {

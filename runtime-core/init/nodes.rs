@@ -13,10 +13,11 @@ pub fn make<'a>(
     directory: &CStr,
     nodes: List<'a, Node<Borrowed<'a>>>,
     links: List<'a, Link<Borrowed<'a>>>,
+    replace: bool,
 ) -> Outcome {
     let directory = root.open_or_create(directory, Create::Directory, 0o755, Resolve::InRoot)?;
     for (index, node) in nodes.iter().enumerate() {
-        make_node(&directory, &node).map_err(|fault| fault.item(index))?;
+        make_node(&directory, &node, replace).map_err(|fault| fault.item(index))?;
     }
     let made = nodes.len();
     for (index, link) in links.iter().enumerate() {
@@ -27,13 +28,13 @@ pub fn make<'a>(
     Ok(())
 }
 
-fn make_node(directory: &Fd, node: &Node<Borrowed<'_>>) -> Outcome {
+fn make_node(directory: &Fd, node: &Node<Borrowed<'_>>, replace: bool) -> Outcome {
     let mode = u32::from(type_bits(node.kind)) | node.mode;
     match sys::mknodat(directory, node.name, mode, device(node.major, node.minor)) {
         Err(Errno::EXIST) if is_this(directory, node)? => {
             sys::chmodat(directory, node.name, node.mode).of(Call::Chmod)?;
         }
-        Err(Errno::EXIST) => {
+        Err(Errno::EXIST) if replace => {
             sys::unlinkat(directory, node.name).of(Call::Unlink)?;
             sys::mknodat(directory, node.name, mode, device(node.major, node.minor)).of(Call::Mknod)?;
         }

@@ -47,44 +47,48 @@ impl Root {
         }
     }
 
-    /// Goes up to what exists, then down again, making one component at a time. Each is opened inside the root anew, so
+    /// Makes a path that is missing: goes up to what exists, then down again, making one component at a time. Each is opened inside the root anew, so
     /// one that is exchanged meanwhile leads nowhere outside; only single names are created, in an open directory.
-    fn create(&self, path: &CStr, what: Create, mode: u32, how: Resolve) -> Outcome<Fd> {
+    #[inline(never)]
+    pub fn create(&self, path: &CStr, what: Create, mode: u32, how: Resolve) -> Outcome<Fd> {
         let mut whole = PathBuffer::new(path.to_bytes())?;
         let mut links = 0;
-        let (mut parent, mut end) = self.deepest(&whole, how)?;
+        let (mut parent, mut end) = self.deepest(&mut whole, how)?;
         while let Some((start, next)) = whole.component_after(end) {
             let create = if whole.component_after(next).is_none() { what } else { Create::Directory };
-            let name = whole.part(start, next)?;
+            let name = Name::new(whole.part(start, next))?;
             match make(&parent, name.text(), create, mode) {
                 Ok(()) => {}
+                // A dangling link: what it points to is made instead, inside the root. Or another one was faster.
                 Err(Errno::EXIST) if how == Resolve::InRoot => {
-                    // A dangling link: what it points to is made instead, inside the root. Or another one was faster.
-                    if let Some(target) = link_target(&parent, name.text())? {
+                    if whole.follow(&parent, &name, start, next)? {
                         links += 1;
                         if links > MOST_LINKS {
                             return Err(Fault::new(Call::Open, Errno::LOOP));
                         }
-                        whole = whole.replace(start, next, target.bytes())?;
-                        (parent, end) = self.deepest(&whole, how)?;
+                        (parent, end) = self.deepest(&mut whole, how)?;
                         continue;
                     }
                 }
                 Err(errno) => return Err(Fault::new(Call::Mkdir, errno)),
             }
-            parent = self.open(whole.prefix(next)?.text(), open::PATH, how)?;
+            parent = whole.with_prefix(next, |made| self.open(made, open::PATH, how))?;
             end = next;
         }
         Ok(parent)
     }
 
-    /// The longest part of the path that exists, and where it ends.
-    fn deepest(&self, path: &PathBuffer, how: Resolve) -> Outcome<(Fd, usize)> {
+    /// The longest part of a path that exists, and where it ends; the whole path is known not to.
+    fn deepest(&self, path: &mut PathBuffer, how: Resolve) -> Outcome<(Fd, usize)> {
         let mut end = path.bytes().len();
         loop {
-            let prefix = if end == 0 { PathBuffer::new(b"/")? } else { path.prefix(end)? };
-            match self.try_open(prefix.text(), open::PATH, how) {
-                Err(Errno::NOENT) if end > 0 => end = path.parent_end(end),
+            end = path.parent_end(end);
+            let found = match end {
+                0 => self.try_open(c"/", open::PATH, how),
+                _ => path.with_prefix(end, |prefix| self.try_open(prefix, open::PATH, how)),
+            };
+            match found {
+                Err(Errno::NOENT) if end > 0 => {}
                 answer => return answer.of(Call::Open).map(|found| (found, end)),
             }
         }
@@ -103,16 +107,19 @@ fn make(parent: &Fd, name: &CStr, what: Create, mode: u32) -> sys::Answer<()> {
     }
 }
 
-/// Where a symlink points to; `None` if the name is no symlink any more.
-fn link_target(parent: &Fd, name: &CStr) -> Outcome<Option<PathBuffer>> {
-    let mut target = PathBuffer { bytes: [0; PATH_MAX], length: 0 };
-    match sys::readlinkat(parent, name, &mut target.bytes[..PATH_MAX - 1]) {
-        Ok(length) => {
-            target.length = length;
-            Ok(Some(target))
-        }
-        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
-        Err(errno) => Err(Fault::new(Call::Open, errno)),
+/// One component of a path, with a NUL behind it.
+struct Name([u8; 256]);
+
+impl Name {
+    fn new(name: &[u8]) -> Outcome<Self> {
+        let mut bytes = [0; 256];
+        let room = if name.len() < bytes.len() { bytes.get_mut(..name.len()) } else { None };
+        room.ok_or(Fault::new(Call::Open, Errno::NAMETOOLONG))?.copy_from_slice(name);
+        Ok(Name(bytes))
+    }
+
+    fn text(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
@@ -142,8 +149,14 @@ impl PathBuffer {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
-    fn text(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    /// Calls with the path's start as a text.
+    fn with_prefix<T>(&mut self, end: usize, act: impl FnOnce(&CStr) -> T) -> T {
+        let kept = self.bytes.get_mut(end).map(|place| core::mem::replace(place, 0));
+        let answer = act(CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default());
+        if let (Some(place), Some(kept)) = (self.bytes.get_mut(end), kept) {
+            *place = kept;
+        }
+        answer
     }
 
     /// Start and end of the first component at or after `from`.
@@ -164,20 +177,25 @@ impl PathBuffer {
         before.iter().take(name_start).rposition(is_name).map_or(0, |last| last + 1)
     }
 
-    fn part(&self, start: usize, end: usize) -> Outcome<Self> {
-        PathBuffer::new(self.bytes().get(start..end).unwrap_or_default())
+    fn part(&self, start: usize, end: usize) -> &[u8] {
+        self.bytes().get(start..end).unwrap_or_default()
     }
 
-    fn prefix(&self, end: usize) -> Outcome<Self> {
-        self.part(0, end)
-    }
-
-    /// The path with one component replaced by a link's target.
-    fn replace(&self, start: usize, end: usize, target: &[u8]) -> Outcome<Self> {
-        let before = if target.first() == Some(&b'/') { &[] } else { self.bytes().get(..start).unwrap_or_default() };
+    /// Replaces a component that is a symlink by what it points to. False if the name is no symlink any more.
+    #[inline(never)]
+    fn follow(&mut self, parent: &Fd, name: &Name, start: usize, end: usize) -> Outcome<bool> {
+        let mut target = [0; PATH_MAX];
+        let length = match sys::readlinkat(parent, name.text(), &mut target) {
+            Ok(length) => length,
+            Err(Errno::INVAL | Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(Fault::new(Call::Open, errno)),
+        };
+        let target = target.get(..length).unwrap_or_default();
+        let before = if target.first() == Some(&b'/') { &[] } else { self.part(0, start) };
         let mut whole = PathBuffer::new(before)?;
         whole.push(target)?;
         whole.push(self.bytes().get(end..).unwrap_or_default())?;
-        Ok(whole)
+        *self = whole;
+        Ok(true)
     }
 }

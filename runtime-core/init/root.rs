@@ -5,18 +5,22 @@ use core::ffi::CStr;
 use crate::fault::{Of, Outcome};
 use crate::paths::Root;
 use crate::step::Call;
-use crate::sys::{self, HERE, open};
+use crate::sys::{self, Fd, HERE, open};
 
 /// Mounts the root file system onto itself: only a mount can be pivoted to.
 pub fn mount(path: &CStr) -> Outcome<Root> {
-    let tree = sys::clone_tree_at(HERE, path, true).of(Call::OpenTree)?;
-    sys::move_mount_at(&tree, HERE, path).of(Call::MoveMount)?;
+    let directory = open_directory(path)?;
+    let tree = sys::clone_tree(&directory, true).of(Call::OpenTree)?;
+    sys::move_mount(&tree, &directory).of(Call::MoveMount)?;
     Ok(Root::new(tree))
 }
 
 pub fn hold(path: &CStr) -> Outcome<Root> {
-    let flags = open::PATH | open::DIRECTORY | open::NOFOLLOW;
-    sys::openat(HERE, path, flags, 0).of(Call::Open).map(Root::new)
+    open_directory(path).map(Root::new)
+}
+
+fn open_directory(path: &CStr) -> Outcome<Fd> {
+    sys::openat(HERE, path, open::PATH | open::DIRECTORY | open::NOFOLLOW, 0).of(Call::Open)
 }
 
 /// Pivots with the old root on top of the new one, so that no directory for it is needed, and lets go of it. The old

@@ -81,7 +81,8 @@ fn hexadecimal(status: &str, name: &str) -> Option<u64> {
 }
 
 fn kernel_version(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 

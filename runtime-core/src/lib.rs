@@ -4,6 +4,26 @@
 //! makes one process, which a tiny static init program turns into the container; what later commands need is kept in
 //! the state directory.
 //!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use runtime_core::container::{Container, CreateOptions};
+//! use runtime_core::state::StateRoot;
+//! use runtime_core::{Bundle, ContainerId};
+//!
+//! fn main() -> runtime_core::Result<()> {
+//!     let root = StateRoot::open(Path::new("/run/engine"))?;
+//!     let id = ContainerId::new("web")?;
+//!     let bundle = Bundle::open(Path::new("/srv/web"))?;
+//!
+//!     // The container's program inherits the standard streams of this process.
+//!     let web = Container::create(&root, &id, &bundle, &CreateOptions::default())?;
+//!     web.start()?;
+//!     println!("{} is {}", web.id(), web.state()?.status);
+//!     Container::delete(&root, &id, true)
+//! }
+//! ```
+//!
 //! The library neither prints, nor exits, nor reads the environment. `unsafe` lives in `sys` and `launch::clone`.
 #![deny(unsafe_code)]
 

@@ -242,8 +242,6 @@ vocabulary! {
     pub enum Step {
         /// Leaves the caller's world: closes inherited descriptors, clears signal state and umask, starts a session.
         1 => Isolate {
-            /// Descriptors below this number stay for the program: standard streams and preserved ones.
-            keep: u32,
             /// Signals (bit n-1 for signal n) that the caller ignored and that go back to their default.
             ignored: u64,
             /// Descriptors of init's own below this number are left for the execution to close.
@@ -315,6 +313,8 @@ vocabulary! {
             nodes: F::List<Node<F>>,
             /// The symbolic links.
             links: F::List<Link<F>>,
+            /// Whether something else that has the name is replaced; otherwise it is an error.
+            replace: bool,
         },
         /// Makes a directory, with its parents, if it is missing.
         13 => MakeDirectory {

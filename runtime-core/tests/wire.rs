@@ -125,7 +125,7 @@ fn link(Link { name, to }: Link<Borrowed<'_>>) -> Link<Owned> {
 
 fn owned(step: Decoded<'_>) -> Step<Owned> {
     match step {
-        Step::Isolate { keep, ignored, few } => Step::Isolate { keep, ignored, few },
+        Step::Isolate { ignored, few } => Step::Isolate { ignored, few },
         Step::JoinNamespace { kind } => Step::JoinNamespace { kind },
         Step::NewCgroupNamespace => Step::NewCgroupNamespace,
         Step::NewTimeNamespace { offsets } => Step::NewTimeNamespace { offsets: text(offsets) },
@@ -145,10 +145,11 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
             at: target(at),
         },
         Step::AttachMount { at } => Step::AttachMount { at: target(at) },
-        Step::MakeNodes { directory, nodes, links } => Step::MakeNodes {
+        Step::MakeNodes { directory, nodes, links, replace } => Step::MakeNodes {
             directory: text(directory),
             nodes: items(nodes, node),
             links: items(links, link),
+            replace,
         },
         Step::MakeDirectory { path, mode } => Step::MakeDirectory { path: text(path), mode },
         Step::Barrier { point } => Step::Barrier { point },
@@ -204,7 +205,7 @@ fn steps() -> Vec<Step<Owned>> {
         gid: u32::MAX,
     };
     vec![
-        Step::Isolate { keep: 3, ignored: 1 << 63, few: 5 },
+        Step::Isolate { ignored: 1 << 63, few: 5 },
         Step::Conceal,
         Step::SetLimit { resource: 7, soft: 1024, hard: u64::MAX },
         Step::JoinNamespace { kind: Namespace::Time },
@@ -230,6 +231,7 @@ fn steps() -> Vec<Step<Owned>> {
             directory: path(),
             nodes: vec![node.clone(), Node { kind: NodeKind::Fifo, ..node }],
             links: vec![Link { name: c"fd".into(), to: c"/proc/self/fd".into() }],
+            replace: true,
         },
         Step::MakeDirectory { path: path(), mode: 0o1777 },
         Step::Barrier { point: Point::Ready },

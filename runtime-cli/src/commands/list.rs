@@ -8,10 +8,10 @@ use clap::ArgMatches;
 use super::{Session, Verb};
 use crate::args::{flag, is_set, text, text_of};
 use crate::failure::Failure;
+use crate::output;
 use runtime_core::Error;
 use runtime_core::container::Container;
 use runtime_core::state::State;
-use crate::output;
 
 pub(super) const VERB: Verb = Verb {
     name: "list",

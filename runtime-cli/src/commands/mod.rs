@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command};
 
 use crate::failure::Failure;
+use crate::log::Log;
+use crate::{args, compat};
 use runtime_core::container::Container;
 use runtime_core::state::StateRoot;
 use runtime_core::{Bundle, ContainerId, Error};
-use crate::log::Log;
-use crate::{args, compat};
 
 /// A command.
 pub(crate) struct Verb {

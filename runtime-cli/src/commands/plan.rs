@@ -7,8 +7,8 @@ use clap::{Arg, ArgMatches, value_parser};
 use super::{Session, Verb, open_bundle};
 use crate::args::{flag, is_set, path_of, text, text_of};
 use crate::failure::Failure;
-use runtime_core::{ContainerId, Error, Host, plan};
 use crate::{absolute, naming, output};
+use runtime_core::{ContainerId, Error, Host, plan};
 
 pub(super) const VERB: Verb = Verb {
     name: "plan",
@@ -31,7 +31,8 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let path = absolute(path_of(matches, "BUNDLE").map_or(Path::new("."), PathBuf::as_path))?;
     let id = id(matches, &path)?;
     let bundle = open_bundle(&path, session.log)?;
-    let request = plan::Request { no_pivot: is_set(matches, "no-pivot"), ..plan::Request::new(&id, bundle.rootfs()) };
+    let request =
+        plan::Request { no_pivot: is_set(matches, "no-pivot"), ..plan::Request::new(&id, bundle.rootfs()) };
     let plan = plan::create(bundle.spec(), &Host::probe()?, &request).map_err(Error::from)?;
     match text_of(matches, "format") {
         "json" => output::print_pretty(&plan.to_json()),
@@ -43,6 +44,6 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
 fn id(matches: &ArgMatches, bundle: &Path) -> Result<ContainerId, Failure> {
     match matches.get_one::<String>("id") {
         Some(id) => Ok(ContainerId::new(id)?),
-        None => Ok(ContainerId::new(&naming::base(bundle))?),
+        None => Ok(ContainerId::new(naming::base(bundle))?),
     }
 }

@@ -12,11 +12,11 @@ use rustix::process::{Pid, Signal};
 use super::{Session, Verb, create, open_bundle};
 use crate::args::{flag, is_set, path_of, text_of};
 use crate::failure::Failure;
+use crate::{absolute, naming, output};
 use runtime_core::container::{Container, CreateOptions, Exit, Running};
 use runtime_core::error::Context;
 use runtime_core::state::StateRoot;
 use runtime_core::{Bundle, ContainerId, Error, Spec};
-use crate::{absolute, naming, output};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
@@ -108,7 +108,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     let blocked = signals::block_all();
     let queue = blocked.queue()?;
     mem::forget(blocked);
-    let (id, running) = launch.go()?;
+    let (_, running) = launch.go()?;
     let pass_on = |signal| {
         if let Err(error) = running.signal(signal) {
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
@@ -117,7 +117,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     let attended = attend(running.pidfd(), running.pid(), &queue, pass_on);
     let exit = attended.and_then(|()| Ok(running.wait()?));
     tell_about_memory(&exit, &running, launch.bundle.spec(), session);
-    let deleted = if keep { Ok(()) } else { Container::delete(&launch.root, id, true) };
+    let deleted = if keep { Ok(()) } else { running.delete() };
     let status = status(exit?);
     deleted.map(|()| status).or_else(|error| match status {
         0 => Err(error.into()),
@@ -155,7 +155,8 @@ fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spe
     }
     let resources = spec.oci().linux().as_ref().and_then(|linux| linux.resources().as_ref());
     let limit = resources.and_then(|resources| resources.memory().as_ref()).and_then(|memory| memory.limit());
-    let limit = limit.map_or_else(String::new, |limit| format!(" (linux.resources.memory.limit: {limit} bytes)"));
+    let limit =
+        limit.map_or_else(String::new, |limit| format!(" (linux.resources.memory.limit: {limit} bytes)"));
     session.log.error(&format!("the container was killed because it ran out of memory{limit}"));
 }
 

@@ -36,7 +36,9 @@ fn write(matches: &ArgMatches) -> Result<(), Failure> {
         }
         file => file.doing(doing)?,
     };
-    Ok(file.write_all(spec::template_text(&spec::template(rootless, has_only_cgroup2())).as_bytes()).doing(doing)?)
+    Ok(file
+        .write_all(spec::template_text(&spec::template(rootless, has_only_cgroup2())).as_bytes())
+        .doing(doing)?)
 }
 
 // Whether /sys/fs/cgroup is a cgroup2 file system: then a cgroup namespace can hide what is above.

@@ -111,6 +111,11 @@ pub fn close_range(first: u32, last: u32) -> Answer<()> {
     done(call(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]))
 }
 
+/// Closes all descriptors from `first` on.
+pub fn close_from(first: u32) -> Answer<()> {
+    close_range(first, u32::MAX)
+}
+
 /// Has all descriptors from `first` on closed when the program is executed.
 pub fn close_on_exec(first: u32) -> Answer<()> {
     const CLOSE_RANGE_CLOEXEC: usize = 4;

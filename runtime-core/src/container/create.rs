@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::process::{Pid, getpid, geteuid};
+use rustix::process::{Pid, geteuid};
 
 use super::{CreateOptions, hooks};
 use crate::bundle::Bundle;
@@ -35,7 +35,7 @@ pub(super) fn make(
     bundle: &Bundle,
     options: &CreateOptions,
     until: Until,
-) -> Result<(Process, Record)> {
+) -> Result<(Process, Record, Entry)> {
     let inherited = sys::inherited::descriptors(options.preserve_fds)?;
     bundle.check_rootfs()?;
     refuse_terminal(bundle.spec())?;
@@ -68,7 +68,8 @@ fn request(id: &ContainerId, bundle: &Bundle, options: &CreateOptions, until: Un
 fn refuse_terminal(spec: &Spec) -> Result<()> {
     match spec.oci().process().as_ref().and_then(|process| process.terminal()) {
         Some(true) => {
-            Err(ConfigError::new("/process/terminal", "terminals are not supported yet; set it to false").into())
+            Err(ConfigError::new("/process/terminal", "terminals are not supported yet; set it to false")
+                .into())
         }
         _ => Ok(()),
     }
@@ -86,12 +87,22 @@ struct Maker<'a> {
     request: Request,
     cgroup: Option<Paths>,
     record: Option<Record>,
+    start_socket: Option<OwnedFd>,
     hooks_ran: bool,
 }
 
 impl<'a> Maker<'a> {
     fn new(entry: Entry, bundle: &'a Bundle, host: &'a Host, request: Request) -> Self {
-        Maker { entry, bundle, host, request, cgroup: None, record: None, hooks_ran: false }
+        Maker {
+            entry,
+            bundle,
+            host,
+            request,
+            cgroup: None,
+            record: None,
+            start_socket: None,
+            hooks_ran: false,
+        }
     }
 
     fn spec(&self) -> &'a Spec {
@@ -99,7 +110,8 @@ impl<'a> Maker<'a> {
     }
 
     fn describe(&self, process: &Process) -> Result<Record> {
-        let pid = Pid::from_raw(process.pid.cast_signed()).ok_or_else(|| Error::Died("a process without id".into()))?;
+        let pid = Pid::from_raw(process.pid.cast_signed())
+            .ok_or_else(|| Error::Died("a process without id".into()))?;
         let oci = self.spec().oci();
         let later = [Kind::StartContainer, Kind::Poststart, Kind::Poststop];
         Ok(Record {
@@ -111,7 +123,12 @@ impl<'a> Maker<'a> {
             rootfs: self.request.rootfs.clone(),
             created: timestamp(),
             owner: geteuid().as_raw(),
-            annotations: oci.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            annotations: oci
+                .annotations()
+                .iter()
+                .flatten()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
             cgroup: self.cgroup.clone().unwrap_or_default(),
             private_pid_namespace: plan::has_new_namespace(self.spec(), Namespace::Pid),
             hooks: later.into_iter().filter_map(|kind| planned(oci, kind)).collect(),
@@ -119,9 +136,9 @@ impl<'a> Maker<'a> {
         })
     }
 
-    fn finish(self, process: Process) -> Result<(Process, Record)> {
+    fn finish(self, process: Process) -> Result<(Process, Record, Entry)> {
         match self.record {
-            Some(record) => Ok((process, record)),
+            Some(record) => Ok((process, record, self.entry)),
             None => Err(Error::Died("the plan records no container".into())),
         }
     }
@@ -138,7 +155,9 @@ impl<'a> Maker<'a> {
         }
         let state = self.record.as_ref().map(|record| record.state(Status::Stopped, ""));
         let _ = self.entry.remove();
-        if let (true, Some(state), Some(poststop)) = (self.hooks_ran, state, planned(self.bundle.spec().oci(), Kind::Poststop)) {
+        if let (true, Some(state), Some(poststop)) =
+            (self.hooks_ran, state, planned(self.bundle.spec().oci(), Kind::Poststop))
+        {
             let _ = poststop.run_all(&state);
         }
     }
@@ -151,12 +170,10 @@ impl Keeper for Maker<'_> {
         self.entry.write_intent(&Intent {
             version: VERSION,
             id: self.entry.id().clone(),
-            creator: Identity::of(getpid())?,
             cgroup: paths.clone(),
             init: None,
             bundle: self.bundle.path().to_path_buf(),
         })?;
-        self.entry.write_config(self.spec().raw())?;
         let cgroup = paths.create()?;
         self.cgroup = Some(paths);
         Ok(cgroup)
@@ -164,20 +181,26 @@ impl Keeper for Maker<'_> {
 
     fn run_hooks(&mut self, hooks: &Hooks, process: &Process) -> Result<()> {
         self.hooks_ran = true;
-        let record = match self.record.take() {
-            Some(record) => record,
-            None => self.describe(process)?,
-        };
-        let answer = hooks::run(hooks, &record, self.spec(), self.host);
-        self.record = Some(record);
-        answer
+        match &self.record {
+            Some(record) => hooks::run(hooks, record, self.spec(), self.host),
+            None => hooks::run(hooks, &self.describe(process)?, self.spec(), self.host),
+        }
     }
 
-    fn record(&mut self, process: &Process) -> Result<()> {
+    fn prepare(&mut self, process: &Process) -> Result<()> {
         let record = self.describe(process)?;
-        self.entry.write_record(&record)?;
+        self.entry.write_config(self.spec().raw())?;
+        self.entry.prepare_record(&record)?;
         self.record = Some(record);
+        if self.request.wait_for_start {
+            // Before the record is shown: with the record alone the container would seem to run.
+            self.start_socket = Some(self.entry.listen()?);
+        }
         Ok(())
+    }
+
+    fn record(&mut self, _: &Process) -> Result<()> {
+        self.entry.publish_record()
     }
 
     fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()> {
@@ -185,7 +208,7 @@ impl Keeper for Maker<'_> {
     }
 
     fn start_socket(&mut self) -> Result<OwnedFd> {
-        self.entry.listen()
+        self.start_socket.take().ok_or_else(|| Error::Died("the plan lends a start socket twice".into()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `delete`: everything that belongs to a container goes, whatever state it is in.
 
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -34,6 +34,11 @@ fn delete_recorded(entry: Entry, record: &Record, force: bool) -> Result<()> {
         _ if force => end(record)?,
         status => return Err(Error::Status { id: entry.id().to_string(), status, wanted: Wanted::Delete }),
     }
+    remove_stopped(entry, record)
+}
+
+/// Removes a container whose first process is dead.
+pub(super) fn remove_stopped(entry: Entry, record: &Record) -> Result<()> {
     remove_cgroup(&record.cgroup)?;
     let state = record.state(Status::Stopped, "");
     entry.remove()?;
@@ -56,12 +61,14 @@ fn end(record: &Record) -> Result<()> {
     Err(Error::Leftover(format!("container init still running: process {} does not die", record.init.pid)))
 }
 
+/// Nearly always the processes are dead and the cgroup is free, or will be in a moment; otherwise they are killed.
 fn remove_cgroup(cgroup: &Paths) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    if !cgroup.pids()?.is_empty() {
+    const MOMENT: Duration = Duration::from_millis(20);
+    cgroup.remove(Instant::now() + MOMENT).or_else(|_| {
+        let deadline = Instant::now() + PATIENCE;
         cgroup.kill_all(deadline)?;
-    }
-    cgroup.remove(deadline)
+        cgroup.remove(deadline)
+    })
 }
 
 fn remove_unfinished(entry: Entry) -> Result<()> {

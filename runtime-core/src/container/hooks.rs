@@ -34,14 +34,16 @@ fn run_inside(hooks: &Hooks, record: &Record, mut state: State, spec: &Spec, hos
     state.pid = inner_pid(record.init.pid)?;
     for (index, hook) in hooks.hooks.iter().enumerate() {
         let plan = plan::hook(spec, host, &record.request, &namespaces, hooks.kind, hook)?;
-        let (streams, ends) =
-            Streams::new(&state).map_err(|errno| HookError::new(hooks.kind, index, hook, Problem::Start(errno)))?;
+        let (streams, ends) = Streams::new(&state)
+            .map_err(|errno| HookError::new(hooks.kind, index, hook, Problem::Start(errno)))?;
         let process = {
-            let descriptors = Descriptors::new(vec![ends.stdin.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()]);
+            let descriptors =
+                Descriptors::new(vec![ends.stdin.as_fd(), ends.stdout.as_fd(), ends.stderr.as_fd()]);
             start(&plan, &descriptors, record).map_err(|error| explain(hooks.kind, index, hook, error))?
         };
         drop(ends);
-        let pid = Pid::from_raw(process.pid.cast_signed()).ok_or_else(|| Error::Died("a hook without id".into()))?;
+        let pid = Pid::from_raw(process.pid.cast_signed())
+            .ok_or_else(|| Error::Died("a hook without id".into()))?;
         streams.supervise(process.pidfd.as_fd(), pid, hook, hooks.kind, index)?;
     }
     Ok(())
@@ -82,7 +84,9 @@ fn inode(path: &Path) -> Result<Option<u64>> {
     match rustix::fs::stat(path) {
         // KERNEL(5.6): time namespaces.
         Err(rustix::io::Errno::NOENT) => Ok(None),
-        answer => answer.doing(|| format!("cannot look at {}", path.display())).map(|status| Some(status.st_ino)),
+        answer => {
+            answer.doing(|| format!("cannot look at {}", path.display())).map(|status| Some(status.st_ino))
+        }
     }
 }
 
@@ -108,6 +112,10 @@ impl Keeper for Nobody {
 
     fn run_hooks(&mut self, _: &Hooks, _: &Process) -> Result<()> {
         unasked()
+    }
+
+    fn prepare(&mut self, _: &Process) -> Result<()> {
+        Ok(())
     }
 
     fn record(&mut self, _: &Process) -> Result<()> {

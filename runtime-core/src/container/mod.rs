@@ -49,7 +49,12 @@ impl Container {
     ///
     /// # Errors
     /// The configuration can't be carried out; then nothing is left.
-    pub fn create(root: &StateRoot, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Self> {
+    pub fn create(
+        root: &StateRoot,
+        id: &ContainerId,
+        bundle: &Bundle,
+        options: &CreateOptions,
+    ) -> Result<Self> {
         create::make(root, id, bundle, options, create::Until::AwaitingStart)?;
         Ok(Container { root: root.clone(), id: id.clone() })
     }
@@ -58,9 +63,14 @@ impl Container {
     ///
     /// # Errors
     /// The configuration can't be carried out, or the program can't be executed; then nothing is left.
-    pub fn run(root: &StateRoot, id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Running> {
-        let (process, record) = create::make(root, id, bundle, options, create::Until::Executed)?;
-        Ok(Running::new(process, record))
+    pub fn run(
+        root: &StateRoot,
+        id: &ContainerId,
+        bundle: &Bundle,
+        options: &CreateOptions,
+    ) -> Result<Running> {
+        let (process, record, entry) = create::make(root, id, bundle, options, create::Until::Executed)?;
+        Ok(Running::new(process, record, entry.unlock()?))
     }
 
     /// The container with that name.

@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
+use super::{PATIENCE, delete};
 use crate::error::{Context, Error, Result};
 use crate::launch::Process;
-use crate::state::Record;
+use crate::state::{Record, Unlocked};
 use crate::sys;
 
 /// How a program ended.
@@ -23,11 +24,12 @@ pub enum Exit {
 pub struct Running {
     process: Process,
     record: Record,
+    place: Unlocked,
 }
 
 impl Running {
-    pub(super) fn new(process: Process, record: Record) -> Self {
-        Running { process, record }
+    pub(super) fn new(process: Process, record: Record, place: Unlocked) -> Self {
+        Running { process, record, place }
     }
 
     /// The first process, as this process numbers it.
@@ -54,6 +56,17 @@ impl Running {
         self.record.cgroup.oom_kills().is_some_and(|count| count > 0)
     }
 
+    /// Removes the container, whose first process has ended.
+    ///
+    /// # Errors
+    /// Something can't be removed. That somebody else has removed it is no error.
+    pub fn delete(self) -> Result<()> {
+        match self.place.lock(PATIENCE)? {
+            Some(entry) => delete::remove_stopped(entry, &self.record),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until the first process has ended, and reaps it.
     ///
     /// # Errors
@@ -63,7 +76,10 @@ impl Running {
             rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED)
         });
         let status = answer.doing(|| "cannot wait for the container".into())?;
-        status.as_ref().and_then(exit).ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
+        status
+            .as_ref()
+            .and_then(exit)
+            .ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::thread::futex;
 
+use super::Process;
 use crate::step::Call;
 use crate::sys::arch;
 use crate::sys::process::KeepDumpable;
@@ -32,8 +33,10 @@ pub(super) struct Request<'a> {
     pub(super) image: BorrowedFd<'a>,
     /// Our end of the dialogue, which the child must not keep open: its end would never see ours close.
     pub(super) parent_end: BorrowedFd<'a>,
-    /// The child's end of the dialogue.
+    /// The child's end of the dialogue, whose number is above those of `descriptors`.
     pub(super) dialogue: BorrowedFd<'a>,
+    /// The number that it gets: the first one above those of `descriptors`.
+    pub(super) dialogue_place: RawFd,
     /// Descriptors that get fixed numbers: (ours, the child's). No target may be another one's source.
     pub(super) descriptors: Vec<(RawFd, RawFd)>,
     /// What its user namespace demands before the execution.
@@ -51,12 +54,10 @@ pub(super) enum UserNamespace {
     Joined,
 }
 
-/// A process that was just born. Until it has executed its program it uses memory that this value keeps.
+/// The memory that a process which was just born uses until it has executed its program. Dropping this waits for that.
 pub(super) struct Newborn {
-    pub(super) pid: u32,
-    pub(super) pidfd: OwnedFd,
     memory: Box<Memory>,
-    _dumpable: KeepDumpable,
+    _dumpable: Option<KeepDumpable>,
 }
 
 /// What parent and child share until the child has memory of its own.
@@ -72,6 +73,7 @@ struct Memory {
     image: RawFd,
     parent_end: RawFd,
     dialogue: RawFd,
+    dialogue_place: RawFd,
     descriptors: Vec<(RawFd, RawFd)>,
     join: Vec<RawFd>,
     user_namespace: UserNamespace,
@@ -89,7 +91,7 @@ const STACK_SIZE: usize = 8 * 1024;
 struct Stack(UnsafeCell<[u8; STACK_SIZE]>);
 
 /// Gives birth.
-pub(super) fn birth(request: Request<'_>) -> Result<Newborn, Errno> {
+pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
     let namespaces = request.namespaces;
     let cgroup = request.cgroup.map(|cgroup| cgroup.as_raw_fd());
     let mut memory = Box::new(Memory {
@@ -102,21 +104,23 @@ pub(super) fn birth(request: Request<'_>) -> Result<Newborn, Errno> {
         image: request.image.as_raw_fd(),
         parent_end: request.parent_end.as_raw_fd(),
         dialogue: request.dialogue.as_raw_fd(),
+        dialogue_place: request.dialogue_place,
         descriptors: request.descriptors,
         join: request.join.iter().map(AsRawFd::as_raw_fd).collect(),
         user_namespace: request.user_namespace,
-        argument: decimal(request.dialogue.as_raw_fd()),
+        argument: decimal(request.dialogue_place),
         child_stack: Stack(UnsafeCell::new([0; STACK_SIZE])),
         joiner_stack: Stack(UnsafeCell::new([0; STACK_SIZE])),
     });
     memory.request = child_request(&memory, namespaces, cgroup);
-    let dumpable = KeepDumpable::of_this_process();
+    let changes_user = memory.user_namespace != UserNamespace::Same;
+    let dumpable = changes_user.then(KeepDumpable::of_this_process);
     let quiet = signals::block_all();
     let pid = if memory.join.is_empty() { clone_child(&memory) } else { clone_through_joiner(&memory) };
     drop(quiet);
     // SAFETY: the kernel just made this descriptor for us; nobody else knows its number.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pid.map(|_| memory.pidfd.load(Ordering::Acquire))?) };
-    Ok(Newborn { pid: pid?, pidfd, memory, _dumpable: dumpable })
+    Ok((Process { pid: pid?, pidfd }, Newborn { memory, _dumpable: dumpable }))
 }
 
 fn no_request() -> libc::clone_args {
@@ -158,7 +162,8 @@ fn clone_through_joiner(memory: &Memory) -> Result<u32, Errno> {
         ..no_request()
     };
     // SAFETY: as above; we wait below until the joiner has left the memory.
-    let joiner = pid_or_errno(unsafe { arch::clone3(&raw const request, joiner, from_ref(memory) as usize) })?;
+    let joiner =
+        pid_or_errno(unsafe { arch::clone3(&raw const request, joiner, from_ref(memory) as usize) })?;
     wait_until_left(&memory.joiner);
     if let Some(joiner) = rustix::process::Pid::from_raw(joiner as i32) {
         // An engine's own reaper may have been faster.
@@ -231,15 +236,9 @@ extern "C" fn child(memory: usize) -> ! {
         become_root(memory);
     }
     for (ours, theirs) in &memory.descriptors {
-        let answer = match ours == theirs {
-            true => call(libc::SYS_fcntl, [*ours as usize, libc::F_SETFD as usize, 0, 0, 0]),
-            false => call(libc::SYS_dup3, [*ours as usize, *theirs as usize, 0, 0, 0]),
-        };
-        if answer < 0 {
-            leave();
-        }
+        place(memory, *ours, *theirs);
     }
-    call(libc::SYS_fcntl, [memory.dialogue as usize, libc::F_SETFD as usize, 0, 0, 0]);
+    place(memory, memory.dialogue, memory.dialogue_place);
     let arguments: [*const c_char; 3] = [c"runtime-init".as_ptr(), memory.argument.as_ptr().cast(), null()];
     let environment: [*const c_char; 1] = [null()];
     let empty: &CStr = c"";
@@ -254,6 +253,17 @@ extern "C" fn child(memory: usize) -> ! {
         ],
     );
     give_up(memory, Call::ExecInit, answer)
+}
+
+/// Gives a descriptor the number that it has in the program.
+fn place(memory: &Memory, ours: RawFd, theirs: RawFd) {
+    let answer = match ours == theirs {
+        true => call(libc::SYS_fcntl, [ours as usize, libc::F_SETFD as usize, 0, 0, 0]),
+        false => call(libc::SYS_dup3, [ours as usize, theirs as usize, 0, 0, 0]),
+    };
+    if answer < 0 {
+        give_up(memory, Call::ExecInit, answer);
+    }
 }
 
 /// End of file means that the parent is gone: then nobody will ever write the maps.

@@ -1,8 +1,11 @@
 //! Which descriptors the program gets, and how they reach their numbers.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
+
+/// What to duplicate, and the number that it gets.
+type Moves = Vec<(RawFd, RawFd)>;
 
 /// The descriptors that the user's program inherits, by number: 0, 1, 2, and preserved ones from 3 on.
 #[derive(Debug, Clone)]
@@ -22,13 +25,13 @@ impl<'a> Descriptors<'a> {
     }
 
     /// What to duplicate where, so that no target is another one's source; the copies live as long as the answer.
-    pub(super) fn moves(&self) -> Result<(Vec<(RawFd, RawFd)>, Vec<OwnedFd>), Errno> {
+    pub(super) fn moves(&self) -> Result<(Moves, Vec<OwnedFd>), Errno> {
         let mut copies = Vec::new();
         let mut moves = Vec::new();
         for (target, fd) in self.inherited.iter().enumerate() {
             let (target, mut source) = (target as RawFd, fd.as_raw_fd());
             if source != target && source < self.end() {
-                let copy = self.out_of_the_way(*fd)?;
+                let copy = self.copy(*fd)?;
                 source = copy.as_raw_fd();
                 copies.push(copy);
             }
@@ -37,16 +40,18 @@ impl<'a> Descriptors<'a> {
         Ok((moves, copies))
     }
 
-    /// A copy whose number no inherited descriptor will take.
-    pub(super) fn out_of_the_way(&self, fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    /// The descriptor under a number that no inherited one will take.
+    pub(super) fn out_of_the_way(&self, fd: OwnedFd) -> Result<OwnedFd, Errno> {
+        if fd.as_raw_fd() >= self.end() { Ok(fd) } else { self.copy(fd.as_fd()) }
+    }
+
+    fn copy(&self, fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         rustix::io::fcntl_dupfd_cloexec(fd, self.end())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
     use super::*;
 
     #[test]

@@ -20,7 +20,8 @@ pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>
     let tree = open_tree(loan)?;
     for change in std::iter::once(&loan.base).chain(&loan.propagation) {
         let (flag, recursive) = propagation_flag(*change);
-        set_attributes(tree.as_fd(), 0, 0, flag, None, recursive).doing(|| format!("cannot make it {}", change.word()))?;
+        set_attributes(tree.as_fd(), 0, 0, flag, None, recursive)
+            .doing(|| format!("cannot make it {}", change.word()))?;
     }
     for change in &loan.attributes {
         set_attributes(tree.as_fd(), change.set, change.clear, 0, None, change.recursive)
@@ -45,7 +46,9 @@ fn open_tree(loan: &Loan) -> Result<OwnedFd> {
         return Err(ConfigError::new("/mounts", problem).into());
     }
     match loan.source {
-        LoanSource::Device { major, minor, .. } => check_device(tree.as_fd(), path, major, minor).map(|()| tree),
+        LoanSource::Device { major, minor, .. } => {
+            check_device(tree.as_fd(), path, major, minor).map(|()| tree)
+        }
         _ => Ok(tree),
     }
 }

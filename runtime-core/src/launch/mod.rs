@@ -25,14 +25,16 @@ use crate::wire::{Blob, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
+use dialogue::{Dialogue, Heard};
 pub(crate) use loans::file_name as namespace_file;
 pub(crate) use report::unexpected;
-use dialogue::{Dialogue, Heard};
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
 pub(crate) trait Keeper {
     /// Runs hooks; the process is in the state that their kind prescribes.
     fn run_hooks(&mut self, hooks: &Hooks, process: &Process) -> Result<()>;
+    /// Prepares what needs no more than the process, while init works.
+    fn prepare(&mut self, process: &Process) -> Result<()>;
     /// Makes the container known to every command.
     fn record(&mut self, process: &Process) -> Result<()>;
     /// Writes the process id where the caller wants it.
@@ -116,7 +118,6 @@ impl Walk<'_> {
                 }
                 Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
-                // What comes after the program's execution needs the program: hooks of poststart.
                 Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
             }
@@ -155,7 +156,9 @@ impl Walk<'_> {
                     .doing(|| "prlimit".into())?;
             }
             Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
-            Action::RunHooks(hooks) => on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?,
+            Action::RunHooks(hooks) => {
+                on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?
+            }
             Action::Record => on_process(&self.born, |process| self.keeper.record(process))?,
             Action::WritePidFile(path) => {
                 on_process(&self.born, |process| self.keeper.write_pid_file(path, process))?;
@@ -174,20 +177,20 @@ impl Walk<'_> {
         let join: Vec<OwnedFd> =
             join.iter().map(|(kind, path)| loans::open_namespace(*kind, path)).collect::<Result<_>>()?;
         let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
-        let theirs = self.descriptors.out_of_the_way(theirs.as_fd()).doing(doing)?;
+        let theirs = self.descriptors.out_of_the_way(theirs).doing(doing)?;
         let (descriptors, _copies) = self.descriptors.moves().doing(doing)?;
-        let memory = clone::birth(Request {
+        let (process, memory) = clone::birth(Request {
             namespaces: new.iter().map(|kind| clone_flag(*kind)).sum(),
             join: &join,
             cgroup: self.cgroup.as_ref().filter(|_| into_cgroup).and_then(Cgroup::birthplace),
             image: image::image()?,
             parent_end: dialogue.as_fd(),
             dialogue: theirs.as_fd(),
+            dialogue_place: self.descriptors.end(),
             descriptors,
             user_namespace: UserNamespace::of(self.plan),
         })
         .doing(|| "clone3".into())?;
-        let process = Process { pid: memory.pid, pidfd: memory.pidfd.try_clone().doing(doing)? };
         self.born = Some(Born { dialogue, memory: Some(memory), process });
         self.due = Due::Plan;
         Ok(())
@@ -198,7 +201,10 @@ impl Walk<'_> {
         match std::mem::replace(&mut self.due, Due::Nothing) {
             Due::Nothing => Ok(()),
             Due::Word => self.born()?.dialogue.go().doing(lost),
-            Due::Plan => self.send_plan(),
+            Due::Plan => {
+                self.send_plan()?;
+                on_process(&self.born, |process| self.keeper.prepare(process))
+            }
         }
     }
 
@@ -297,7 +303,9 @@ impl UserNamespace {
             .iter()
             .find_map(|entry| match &entry.deed {
                 Deed::Host(Action::WriteIdMaps { .. }) => Some(UserNamespace::New),
-                Deed::Host(Action::Clone { join, .. }) if join.iter().any(|(kind, _)| *kind == Namespace::User) => {
+                Deed::Host(Action::Clone { join, .. })
+                    if join.iter().any(|(kind, _)| *kind == Namespace::User) =>
+                {
                     Some(UserNamespace::Joined)
                 }
                 _ => None,

@@ -28,8 +28,12 @@ pub(super) fn at_step(number: u32, entry: &Entry, error: Error) -> Error {
 pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
     match heard {
         Heard::Failed(failure) => failed(plan, failure),
-        Heard::End => Error::Died("the container's first process died while the container was being made".into()),
-        Heard::AtBarrier(step) => Error::Died(format!("the init program stands at step {step}, where it should not")),
+        Heard::End => {
+            Error::Died("the container's first process died while the container was being made".into())
+        }
+        Heard::AtBarrier(step) => {
+            Error::Died(format!("the init program stands at step {step}, where it should not"))
+        }
     }
 }
 
@@ -74,6 +78,7 @@ fn no_program(plan: &Plan, candidates: &[std::ffi::CString], errno: Errno) -> Er
         })
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let searched = candidates.len() != 1 || candidates.first().is_some_and(|path| path.to_string_lossy() != name);
+    let searched =
+        candidates.len() != 1 || candidates.first().is_some_and(|path| path.to_string_lossy() != name);
     Error::Program { name, searched, errno }
 }

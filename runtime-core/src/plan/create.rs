@@ -15,9 +15,11 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     let plan = &mut draft;
     let seccomp = identity::seccomp_profile(spec)?;
 
-    // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted and limited.
-    let cgroup = limits::make_cgroup(plan, spec, host, request)?;
-    namespaces::start_process(plan, spec, host)?;
+    // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted. It executes init
+    // while the limits are set, and waits: it does nothing before it gets its part of this list.
+    let (cgroup, limits) = limits::make_cgroup(plan, spec, host, request)?;
+    namespaces::start_process(plan, spec, host);
+    limits::limit_cgroup(plan, limits);
 
     // Inside, in the host's tree still. The cgroup namespace's root is the cgroup that init stands in by now.
     namespaces::enter(plan, spec, host, request)?;

@@ -28,7 +28,8 @@ impl Draft {
 
 /// A text for a system call.
 pub(super) fn text(origin: &Pointer, text: impl AsRef<[u8]>) -> Result<CString, ConfigError> {
-    CString::new(text.as_ref()).map_err(|_| ConfigError::new(origin.clone(), "a NUL byte can't be part of this text"))
+    CString::new(text.as_ref())
+        .map_err(|_| ConfigError::new(origin.clone(), "a NUL byte can't be part of this text"))
 }
 
 /// A path for a system call.
@@ -59,7 +60,9 @@ mod tests {
 
     #[test]
     fn inside_paths_are_absolute_and_never_climb_above_the_root() {
-        for (given, cleaned) in [("a", "/a"), ("/a//b/./c", "/a/b/c"), ("/../../etc", "/etc"), ("", "/"), ("/a/..", "/")] {
+        for (given, cleaned) in
+            [("a", "/a"), ("/a//b/./c", "/a/b/c"), ("/../../etc", "/etc"), ("", "/"), ("/a/..", "/")]
+        {
             assert_eq!(inside(Path::new(given)), cleaned, "{given}");
         }
     }

@@ -144,7 +144,12 @@ fn may_set_groups(spec: &Spec) -> bool {
 }
 
 /// The last confinement before the program.
-pub(super) fn confine(plan: &mut Draft, spec: &Spec, host: &Host, profile: Option<&Profile>) -> Result<(), ConfigError> {
+pub(super) fn confine(
+    plan: &mut Draft,
+    spec: &Spec,
+    host: &Host,
+    profile: Option<&Profile>,
+) -> Result<(), ConfigError> {
     let Some(profile) = profile else { return Ok(()) };
     plan.init("/linux/seccomp", Step::InstallSeccomp { flags: profile.flags(), filter: 0 });
     if !forbids_new_privileges(spec) {

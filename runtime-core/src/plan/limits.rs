@@ -11,26 +11,32 @@ use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Namespace, Step};
 
-/// Makes the cgroup and sets its limits.
+/// What is done to a cgroup, with the fields that ask for it.
+pub(super) type Limits = Vec<(Pointer, Action)>;
+
+/// Makes the cgroup; answers where it is, and its limits.
 pub(super) fn make_cgroup(
     plan: &mut Draft,
     spec: &Spec,
     host: &Host,
     request: &Request,
-) -> Result<Paths, ConfigError> {
+) -> Result<(Paths, Limits), ConfigError> {
     let linux = spec.oci().linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_deref());
     let resources = linux.and_then(|linux| linux.resources().as_ref());
     let planned = cgroup::plan(request.id.as_str(), path, resources, &host.cgroups)?;
     let origin = if path.is_some() { Pointer::of("/linux/cgroupsPath") } else { Pointer::NONE };
     plan.host(origin, Action::CreateCgroup(planned.paths.clone()));
-    for (origin, knob) in planned.knobs {
-        plan.host(origin, Action::SetLimit(knob));
+    let knobs = planned.knobs.into_iter().map(|(origin, knob)| (origin, Action::SetLimit(knob)));
+    let devices = planned.devices.map(|(origin, rules)| (origin, Action::RestrictDevices(rules)));
+    Ok((planned.paths, knobs.chain(devices).collect()))
+}
+
+/// Limits the cgroup.
+pub(super) fn limit_cgroup(plan: &mut Draft, limits: Limits) {
+    for (origin, action) in limits {
+        plan.host(origin, action);
     }
-    if let Some((origin, rules)) = planned.devices {
-        plan.host(origin, Action::RestrictDevices(rules));
-    }
-    Ok(planned.paths)
 }
 
 /// The process's own limits that init sets, while it has the privileges for it.

@@ -141,12 +141,17 @@ impl Display for Step<Owned> {
                 if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
             }
             Step::AttachMount { at } => write!(f, "attach it at {}", text(&at.path)),
-            Step::MakeNodes { directory, nodes, links } => {
-                let names: Vec<String> =
-                    nodes.iter().map(|node| text(&node.name)).chain(links.iter().map(|link| text(&link.name))).collect();
+            Step::MakeNodes { directory, nodes, links, .. } => {
+                let names: Vec<String> = nodes
+                    .iter()
+                    .map(|node| text(&node.name))
+                    .chain(links.iter().map(|link| text(&link.name)))
+                    .collect();
                 write!(f, "make {} in {}", names.join(", "), text(directory))
             }
-            Step::MakeDirectory { path, .. } => write!(f, "make the directory {} if it is missing", text(path)),
+            Step::MakeDirectory { path, .. } => {
+                write!(f, "make the directory {} if it is missing", text(path))
+            }
             Step::Barrier { point } => match point {
                 Point::Hooks => write!(f, "wait for the hooks"),
                 Point::Ready => write!(f, "wait until the container is recorded"),
@@ -217,8 +222,11 @@ struct Maps<'a>(&'a [IdMap]);
 
 impl Display for Maps<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let ranges: Vec<String> =
-            self.0.iter().map(|map| format!("{}-{}→{}", map.inside, map.inside + (map.size - 1), map.outside)).collect();
+        let ranges: Vec<String> = self
+            .0
+            .iter()
+            .map(|map| format!("{}-{}→{}", map.inside, map.inside + (map.size - 1), map.outside))
+            .collect();
         f.write_str(&ranges.join(", "))
     }
 }

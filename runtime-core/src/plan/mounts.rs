@@ -142,7 +142,10 @@ fn refuse_odd(asked: &Asked<'_>) -> Result<(), ConfigError> {
 /// Changes what an earlier mount put there. Parameters of a file system can't be changed after the fact.
 fn remount(plan: &mut Draft, asked: &Asked<'_>) -> Result<(), ConfigError> {
     if let Some((place, word)) = asked.options.data.first() {
-        return Err(ConfigError::new(place.clone(), format!("remount can't change {word:?}, only mount attributes")));
+        return Err(ConfigError::new(
+            place.clone(),
+            format!("remount can't change {word:?}, only mount attributes"),
+        ));
     }
     let path = text(&asked.origin.child("destination"), &asked.destination)?;
     for change in [asked.options.flat.change(false), asked.options.deep.change(true)].into_iter().flatten() {
@@ -162,7 +165,10 @@ fn bind(plan: &mut Draft, spec: &Spec, asked: &Asked<'_>) -> Result<(), ConfigEr
         ..lent(spec, asked, source.clone())?
     };
     plan.host(origin, Action::LendMount(Box::new(loan)));
-    plan.init(asked.origin.clone(), Step::AttachMount { at: asked.target(&asked.destination, Create::LikeSource)? });
+    plan.init(
+        asked.origin.clone(),
+        Step::AttachMount { at: asked.target(&asked.destination, Create::LikeSource)? },
+    );
     Ok(())
 }
 
@@ -204,7 +210,13 @@ fn flags(asked: &Asked<'_>) -> u64 {
     mount_flags(set) | asked.options.instance
 }
 
-fn new_mount(asked: &Asked<'_>, fstype: &str, path: &str, flags: u64, data: &str) -> Result<Step<Owned>, ConfigError> {
+fn new_mount(
+    asked: &Asked<'_>,
+    fstype: &str,
+    path: &str,
+    flags: u64,
+    data: &str,
+) -> Result<Step<Owned>, ConfigError> {
     let source = asked.mount.source().as_ref().map(|source| source.to_string_lossy());
     let source = source.filter(|source| !source.is_empty()).unwrap_or_else(|| fstype.to_string().into());
     Ok(Step::Mount {
@@ -230,12 +242,14 @@ fn cgroups(
     let private = Wish::of(spec, Namespace::Cgroup) == Wish::New;
     if !host.cgroups.has_v1_controllers() {
         let Some(v2) = &host.cgroups.v2 else { return Ok(()) };
-        return hierarchy(plan, spec, asked, cgroup, private, Hierarchy {
-            mount: &v2.mount,
-            fstype: "cgroup2",
-            data: "",
-            place: &asked.destination,
-        });
+        return hierarchy(
+            plan,
+            spec,
+            asked,
+            cgroup,
+            private,
+            Hierarchy { mount: &v2.mount, fstype: "cgroup2", data: "", place: &asked.destination },
+        );
     }
     plan.init(asked.origin.clone(), new_mount(asked, "tmpfs", &asked.destination, flags(asked), "mode=755")?);
     for v1 in &host.cgroups.v1 {
@@ -303,7 +317,10 @@ fn controller_links(plan: &mut Draft, host: &Host, asked: &Asked<'_>) -> Result<
         .collect::<Result<_, ConfigError>>()?;
     if !links.is_empty() {
         let directory = text(&asked.origin, &asked.destination)?;
-        plan.init(asked.origin.clone(), Step::MakeNodes { directory, nodes: Vec::new(), links });
+        plan.init(
+            asked.origin.clone(),
+            Step::MakeNodes { directory, nodes: Vec::new(), links, replace: false },
+        );
     }
     Ok(())
 }

@@ -55,14 +55,8 @@ fn oci_type(kind: Namespace) -> LinuxNamespaceType {
 
 /// Namespaces that can be made together with the process. A cgroup namespace would take the caller's cgroup for its
 /// root, and a time namespace would not be entered before the next birth: init makes those two.
-const BORN_IN: [Namespace; 6] = [
-    Namespace::User,
-    Namespace::Mount,
-    Namespace::Pid,
-    Namespace::Network,
-    Namespace::Ipc,
-    Namespace::Uts,
-];
+const BORN_IN: [Namespace; 6] =
+    [Namespace::User, Namespace::Mount, Namespace::Pid, Namespace::Network, Namespace::Ipc, Namespace::Uts];
 
 /// Namespaces that a process must be born in: entering them later changes only its children, or what it owns.
 const JOINED_AT_BIRTH: [Namespace; 2] = [Namespace::User, Namespace::Pid];
@@ -77,7 +71,7 @@ const JOINED_LATER: [Namespace; 6] = [
     Namespace::Mount,
 ];
 
-pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigError> {
+pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
     let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
     let join = JOINED_AT_BIRTH
         .into_iter()
@@ -94,7 +88,6 @@ pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) -> Resul
     if !into_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
-    Ok(())
 }
 
 fn id_maps(spec: &Spec) -> Action {
@@ -137,7 +130,7 @@ pub(super) fn at_birth(namespaces: &[(Namespace, PathBuf)]) -> Vec<(Namespace, P
 pub(super) fn isolate(host: &Host, keep: u32) -> Step<Owned> {
     const DOZENS: u32 = 96;
     let half_of_limit = u32::try_from(host.descriptor_limit / 2).unwrap_or(u32::MAX);
-    Step::Isolate { keep, ignored: host.ignored_signals, few: half_of_limit.min(keep + DOZENS) }
+    Step::Isolate { ignored: host.ignored_signals, few: half_of_limit.min(keep + DOZENS) }
 }
 
 /// Everything about namespaces that init does.

@@ -82,11 +82,12 @@ const ACCESS_TIMES: [(&str, u64); 6] = [
 ];
 
 /// Options of the file system instance, with their opposites.
-const INSTANCE: [(&str, &str, u64); 4] = [
+const INSTANCE: [(&str, &str, u64); 5] = [
     ("sync", "async", libc::MS_SYNCHRONOUS),
     ("dirsync", "nodirsync", libc::MS_DIRSYNC),
     ("mand", "nomand", libc::MS_MANDLOCK),
     ("lazytime", "nolazytime", MS_LAZYTIME),
+    ("iversion", "noiversion", libc::MS_I_VERSION),
 ];
 
 /// `libc` lacks these two.
@@ -105,11 +106,14 @@ pub(super) fn mount_flags(attributes: u64) -> u64 {
         (libc::MOUNT_ATTR_NOATIME, libc::MS_NOATIME),
         (libc::MOUNT_ATTR_STRICTATIME, libc::MS_STRICTATIME),
     ];
-    flags.into_iter().filter(|(attribute, _)| attributes & attribute != 0).fold(0, |all, (_, flag)| all | flag)
+    flags
+        .into_iter()
+        .filter(|(attribute, _)| attributes & attribute != 0)
+        .fold(0, |all, (_, flag)| all | flag)
 }
 
 /// Options that ask for what happens anyway.
-const DEFAULTS: [&str; 4] = ["defaults", "noiversion", "silent", "loud"];
+const DEFAULTS: [&str; 3] = ["defaults", "silent", "loud"];
 
 impl Options {
     /// Reads the options of a mount.
@@ -127,7 +131,9 @@ impl Options {
         match (options.bind, options.data.first()) {
             (Some(_), Some((place, word))) => Err(ConfigError::new(
                 place.clone(),
-                format!("bind mounts cannot have any filesystem-specific options applied: {word:?} is not a mount option"),
+                format!(
+                    "bind mounts cannot have any filesystem-specific options applied: {word:?} is not a mount option"
+                ),
             )),
             _ => Ok(options),
         }
@@ -143,7 +149,9 @@ impl Options {
             "idmap" => self.mapped = Some(false),
             "ridmap" => self.mapped = Some(true),
             word if DEFAULTS.contains(&word) => {}
-            word => return self.take_propagation(word) || self.take_instance(word) || self.take_attribute(word),
+            word => {
+                return self.take_propagation(word) || self.take_instance(word) || self.take_attribute(word);
+            }
         }
         true
     }
@@ -155,8 +163,14 @@ impl Options {
     }
 
     fn take_instance(&mut self, word: &str) -> bool {
-        let Some((on, _, flag)) = INSTANCE.iter().find(|(on, off, _)| word == *on || word == *off) else { return false };
-        if word == *on { self.instance |= flag } else { self.instance &= !flag }
+        let Some((on, _, flag)) = INSTANCE.iter().find(|(on, off, _)| word == *on || word == *off) else {
+            return false;
+        };
+        if word == *on {
+            self.instance |= flag
+        } else {
+            self.instance &= !flag
+        }
         true
     }
 
@@ -176,8 +190,14 @@ fn apply(attributes: &mut Attributes, word: &str) -> bool {
         attributes.put_access_time(*kind);
         return true;
     }
-    let Some((on, _, bits)) = ATTRIBUTES.iter().find(|(on, off, _)| word == *on || word == *off) else { return false };
-    if word == *on { attributes.put(*bits) } else { attributes.take(*bits) }
+    let Some((on, _, bits)) = ATTRIBUTES.iter().find(|(on, off, _)| word == *on || word == *off) else {
+        return false;
+    };
+    if word == *on {
+        attributes.put(*bits)
+    } else {
+        attributes.take(*bits)
+    }
     true
 }
 
@@ -203,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_option_of_the_specification_is_known() {
-        let words = "async atime bind defaults dev diratime dirsync exec lazytime loud mand noatime nodev \
+        let words = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev \
             nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private ratime \
             rbind rdev rdiratime relatime remount rexec rnoatime rnodev rnodiratime rnoexec rnorelatime \
             rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime rsuid \

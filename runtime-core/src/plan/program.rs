@@ -1,5 +1,6 @@
 //! The program: found, handed over, executed.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use super::draft::{Draft, text};
@@ -54,7 +55,10 @@ pub(super) fn execute(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> 
     Ok(())
 }
 
-fn texts<T: AsRef<[u8]>>(origin: &Pointer, list: impl IntoIterator<Item = T>) -> Result<Vec<CString>, ConfigError> {
+fn texts<T: AsRef<[u8]>>(
+    origin: &Pointer,
+    list: impl IntoIterator<Item = T>,
+) -> Result<Vec<CString>, ConfigError> {
     list.into_iter().enumerate().map(|(index, each)| text(&origin.child(index), each)).collect()
 }
 
@@ -62,7 +66,7 @@ fn texts<T: AsRef<[u8]>>(origin: &Pointer, list: impl IntoIterator<Item = T>) ->
 fn environment(spec: &Spec) -> Vec<&str> {
     let given = spec.oci().process().as_ref().and_then(|process| process.env().as_ref());
     let mut kept: Vec<&str> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places = BTreeMap::new();
     for variable in given.into_iter().flatten() {
         let name = variable.split('=').next().unwrap_or_default();
         match places.get(name) {

@@ -76,7 +76,10 @@ pub(super) fn make_devices(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigEr
     let defaults = default_devices(&asked);
     let borrowed = Wish::of(spec, Namespace::User) != Wish::Host;
     let nodes = if borrowed { Vec::new() } else { nodes(&defaults)? };
-    plan.init(Pointer::NONE, Step::MakeNodes { directory: c"/dev".into(), nodes, links: links()? });
+    plan.init(
+        Pointer::NONE,
+        Step::MakeNodes { directory: c"/dev".into(), nodes, links: links()?, replace: true },
+    );
     if borrowed {
         defaults.iter().try_for_each(|device| borrow(plan, device))?;
     }
@@ -89,7 +92,7 @@ pub(super) fn make_devices(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigEr
 fn make(plan: &mut Draft, device: &Device) -> Result<(), ConfigError> {
     let directory = text(&device.origin, &device.directory)?;
     let nodes = nodes(std::slice::from_ref(device))?;
-    plan.init(device.origin.clone(), Step::MakeNodes { directory, nodes, links: Vec::new() });
+    plan.init(device.origin.clone(), Step::MakeNodes { directory, nodes, links: Vec::new(), replace: false });
     Ok(())
 }
 
@@ -226,7 +229,10 @@ pub(super) fn write_sysctls(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigE
 pub(super) fn hide(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
     let Some(linux) = spec.oci().linux() else { return Ok(()) };
     let paths = |origin: &Pointer, list: &[String]| {
-        list.iter().enumerate().map(|(index, each)| text(&origin.child(index), each)).collect::<Result<Vec<_>, _>>()
+        list.iter()
+            .enumerate()
+            .map(|(index, each)| text(&origin.child(index), each))
+            .collect::<Result<Vec<_>, _>>()
     };
     if let Some(list) = linux.readonly_paths().as_ref().filter(|list| !list.is_empty()) {
         let origin = Pointer::of("/linux/readonlyPaths");

@@ -3,8 +3,9 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, fchmod, statat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, renameat, statat};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -20,6 +21,8 @@ const INTENT: &str = "intent.json";
 /// The intent is removed last.
 const LAST: &CStr = c"intent.json";
 pub(super) const STATE: &str = "state.json";
+/// The record before it is shown.
+const UNPUBLISHED: &str = "state.json.new";
 const CONFIG: &str = "config.json";
 const START: &str = "start.sock";
 
@@ -32,9 +35,35 @@ pub struct Entry {
     dir: OwnedFd,
 }
 
+/// A container's directory while other commands may change it. It stays this container's, whoever makes another one of
+/// the same name.
+#[derive(Debug)]
+pub struct Unlocked(Entry);
+
+impl Unlocked {
+    /// Locks it again, waiting for other commands to end for no longer than `patience`. `None` if the container was
+    /// removed meanwhile.
+    ///
+    /// # Errors
+    /// [`crate::Error::Busy`].
+    pub fn lock(self, patience: Duration) -> Result<Option<Entry>> {
+        self.0.root.clone().locked(self.0.id, self.0.dir, patience)
+    }
+}
+
 impl Entry {
     pub(super) fn new(root: StateRoot, id: ContainerId, dir: OwnedFd) -> Self {
         Entry { root, id, dir }
+    }
+
+    /// Lets other commands at the container, and keeps hold of its directory.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub fn unlock(self) -> Result<Unlocked> {
+        flock(&self.dir, FlockOperation::Unlock)
+            .doing(|| format!("cannot unlock {}", self.path().display()))?;
+        Ok(Unlocked(self))
     }
 
     /// The container.
@@ -52,7 +81,7 @@ impl Entry {
     /// # Errors
     /// The file can't be written; `EILSEQ` if a path in it isn't UTF-8.
     pub fn write_intent(&self, intent: &Intent) -> Result<()> {
-        file::write_json(self.dir.as_fd(), INTENT, intent, &self.path())
+        file::replace_json(self.dir.as_fd(), INTENT, intent, &self.path())
     }
 
     /// What was about to be made. `None`: nothing yet, so there is nothing to remove but this directory.
@@ -63,12 +92,30 @@ impl Entry {
         file::read_json(self.dir.as_fd(), INTENT, &self.id, &self.path())
     }
 
-    /// Writes down what was made: from here on, the container exists for every command.
+    /// Writes down what is being made; nobody sees it yet.
     ///
     /// # Errors
     /// The file can't be written; `EILSEQ` if a path in it isn't UTF-8.
+    pub fn prepare_record(&self, record: &Record) -> Result<()> {
+        file::write_json(self.dir.as_fd(), UNPUBLISHED, record, &self.path())
+    }
+
+    /// Shows what was written down: from here on, the container exists for every command.
+    ///
+    /// # Errors
+    /// Nothing was written down, or the file can't be renamed.
+    pub fn publish_record(&self) -> Result<()> {
+        renameat(&self.dir, UNPUBLISHED, &self.dir, STATE)
+            .doing(|| format!("cannot make {}", self.path().join(STATE).display()))
+    }
+
+    /// Both at once.
+    ///
+    /// # Errors
+    /// As above.
     pub fn write_record(&self, record: &Record) -> Result<()> {
-        file::write_json(self.dir.as_fd(), STATE, record, &self.path())
+        self.prepare_record(record)?;
+        self.publish_record()
     }
 
     /// What was made. `None`: the container isn't finished.
@@ -79,12 +126,12 @@ impl Entry {
         file::read_json(self.dir.as_fd(), STATE, &self.id, &self.path())
     }
 
-    /// Keeps the bundle's config.json, byte by byte.
+    /// Keeps the bundle's config.json, byte by byte. Nobody reads it before the record says that the container exists.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn write_config(&self, config: &[u8]) -> Result<()> {
-        let written = file::replace(self.dir.as_fd(), CONFIG, config);
+        let written = file::write(self.dir.as_fd(), CONFIG, config);
         written.doing(|| format!("cannot write {}", self.path().join(CONFIG).display()))
     }
 
@@ -149,8 +196,21 @@ impl Entry {
     /// # Errors
     /// Something can't be removed. That something is missing is no error.
     pub fn remove(self) -> Result<()> {
-        let removed = file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id));
+        let removed = match self.remove_usual() {
+            Err(Errno::NOTEMPTY) => {
+                file::empty(self.dir.as_fd(), LAST).and_then(|()| self.root.remove(&self.id))
+            }
+            removed => removed,
+        };
         removed.doing(|| format!("cannot remove {}", self.path().display()))
+    }
+
+    /// Nearly always there are these files and no others.
+    fn remove_usual(&self) -> rustix::io::Result<()> {
+        [STATE, START, CONFIG, INTENT]
+            .into_iter()
+            .try_for_each(|name| unlink(self.dir.as_fd(), name, AtFlags::empty()))?;
+        self.root.remove(&self.id)
     }
 
     fn socket(&self, flags: SocketFlags) -> rustix::io::Result<OwnedFd> {

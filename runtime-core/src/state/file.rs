@@ -53,7 +53,8 @@ pub(super) fn replace(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Re
     written
 }
 
-fn write(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
+/// Writes a file that nobody reads before it is complete.
+pub(super) fn write(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(dir, name, flags, Mode::from_raw_mode(0o600))?;
     File::from(file).write_all(content)
@@ -72,11 +73,25 @@ pub(super) fn read(dir: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>
 }
 
 /// Replaces a JSON file; `path` is for people.
+pub(super) fn replace_json(
+    dir: BorrowedFd<'_>,
+    name: &str,
+    value: &impl Serialize,
+    path: &Path,
+) -> Result<()> {
+    let doing = || format!("cannot write {}", path.join(name).display());
+    replace(dir, name, &json(value).doing(doing)?).doing(doing)
+}
+
+/// Writes a JSON file that nobody reads before it is complete; `path` is for people.
 pub(super) fn write_json(dir: BorrowedFd<'_>, name: &str, value: &impl Serialize, path: &Path) -> Result<()> {
     let doing = || format!("cannot write {}", path.join(name).display());
-    // The one thing that JSON can't hold is a path that isn't UTF-8.
-    let content = serde_json::to_vec(value).map_err(|_| Errno::ILSEQ).doing(doing)?;
-    replace(dir, name, &content).doing(doing)
+    write(dir, name, &json(value).doing(doing)?).doing(doing)
+}
+
+/// The one thing that JSON can't hold is a path that isn't UTF-8.
+fn json(value: &impl Serialize) -> rustix::io::Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|_| Errno::ILSEQ)
 }
 
 /// Reads a JSON file about the container `id`; `path`, that of the directory, is for people.

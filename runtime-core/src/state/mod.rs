@@ -26,7 +26,7 @@ mod tests;
 
 use crate::container::Status;
 
-pub use entry::Entry;
+pub use entry::{Entry, Unlocked};
 pub use identity::Identity;
 pub use record::{Intent, Record, State, VERSION, timestamp};
 pub use root::StateRoot;

@@ -25,8 +25,6 @@ pub struct Intent {
     pub version: u32,
     /// The container.
     pub id: ContainerId,
-    /// The process that makes it.
-    pub creator: Identity,
     /// Where its cgroup will be.
     pub cgroup: cgroup::Paths,
     /// Its first process, once there is one.

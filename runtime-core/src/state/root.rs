@@ -123,9 +123,13 @@ impl StateRoot {
     /// [`Error::Busy`]; or its directory can't be opened.
     pub fn lock(&self, id: &ContainerId, patience: Duration) -> Result<Option<Entry>> {
         let Some(dir) = self.directory(id)? else { return Ok(None) };
-        wait_for_lock(&dir, id, patience)?;
-        let stat = fstat(&dir).doing(|| format!("cannot look at {}", self.place(id).display()))?;
-        Ok((stat.st_nlink > 0).then(|| Entry::new(self.clone(), id.clone(), dir)))
+        self.clone().locked(id.clone(), dir, patience)
+    }
+
+    pub(super) fn locked(self, id: ContainerId, dir: OwnedFd, patience: Duration) -> Result<Option<Entry>> {
+        wait_for_lock(&dir, &id, patience)?;
+        let stat = fstat(&dir).doing(|| format!("cannot look at {}", self.place(&id).display()))?;
+        Ok((stat.st_nlink > 0).then(|| Entry::new(self, id, dir)))
     }
 
     /// A container's record, read without its lock. `None` if there is no such container, or not yet.

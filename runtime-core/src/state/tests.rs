@@ -19,6 +19,7 @@ use super::*;
 use crate::cgroup;
 use crate::error::Error;
 use crate::hooks::{Hooks, Kind};
+use crate::plan::Request;
 use crate::spec::ContainerId;
 
 const NOW: Duration = Duration::ZERO;
@@ -39,7 +40,6 @@ fn intent(name: &str) -> Intent {
     Intent {
         version: VERSION,
         id: id(name),
-        creator: Identity::of(getpid()).unwrap(),
         cgroup: cgroup::Paths::default(),
         init: None,
         bundle: "/bundle".into(),
@@ -60,6 +60,7 @@ fn record(name: &str) -> Record {
         cgroup: cgroup::Paths::default(),
         private_pid_namespace: true,
         hooks: vec![Hooks { kind: Kind::Poststop, hooks: Vec::new() }],
+        request: Request::new(&id(name), "/bundle/rootfs".into()),
     }
 }
 
@@ -370,7 +371,7 @@ fn no_symlink_is_followed_to_a_file() {
     let outside = scratch.path().join("outside");
     fs::write(&outside, serde_json::to_string(&record("x")).unwrap()).unwrap();
     symlink(&outside, entry.path().join("state.json")).unwrap();
-    symlink(&outside, entry.path().join("config.json.new")).unwrap();
+    symlink(&outside, entry.path().join("config.json")).unwrap();
     assert!(matches!(entry.record(), Err(Error::System { errno: Errno::LOOP, .. })));
     assert!(entry.write_config(b"overwritten").is_err());
     assert_ne!(fs::read(&outside).unwrap(), b"overwritten");

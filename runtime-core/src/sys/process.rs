@@ -12,7 +12,13 @@ pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the structure lives through the call; the kernel checks the numbers.
     let answer = unsafe {
-        libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null::<libc::rlimit64>())
+        libc::syscall(
+            libc::SYS_prlimit64,
+            pid,
+            resource,
+            &raw const limit,
+            std::ptr::null::<libc::rlimit64>(),
+        )
     };
     if answer == 0 { Ok(()) } else { Err(last_errno()) }
 }

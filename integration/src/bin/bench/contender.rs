@@ -49,6 +49,16 @@ fn peer(name: &str) -> Option<PathBuf> {
     found.or_else(|| find(Path::new(name)))
 }
 
+/// State directories lie on a tmpfs, as below /run on every host; we are in a mount namespace of our own.
+fn mount_state(root: &Path) {
+    let made = std::fs::create_dir_all(root).and_then(|()| {
+        Ok(rustix::mount::mount("none", root, "tmpfs", rustix::mount::MountFlags::empty(), c"mode=700")?)
+    });
+    if let Err(error) = made {
+        eprintln!("{} is no tmpfs: {error}", root.display());
+    }
+}
+
 impl Contender {
     fn new(name: &str, path: PathBuf, directory: &Path) -> Self {
         let cgroup = format!("/bench-{}-{name}", std::process::id());
@@ -56,7 +66,9 @@ impl Contender {
         let filtered = Bundle::new(directory.join("filtered"), &cgroup, |config| {
             config["linux"]["seccomp"] = integration::seccomp::docker_sized();
         });
-        Self { name: name.to_owned(), path, root: directory.join("state"), plain, filtered }
+        let root = directory.join("state");
+        mount_state(&root);
+        Self { name: name.to_owned(), path, root, plain, filtered }
     }
 
     /// Whether it can do no more than `run` a plain container.

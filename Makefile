@@ -1,0 +1,81 @@
+# Two commands matter: `make run` shows a container, `make test` checks everything. Each installs what it lacks.
+
+PREFIX ?= /usr/local
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
+
+# The packages of Debian that are needed, each behind a file that is there when it is installed.
+NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
+run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
+bench: NEEDS += /usr/bin/strace=strace
+
+sign = $(firstword $(subst =, ,$1))
+package = $(lastword $(subst =, ,$1))
+missing = $(strip $(foreach need,$(NEEDS),$(if $(wildcard $(call sign,$(need))),,$(call package,$(need)))))
+
+.NOTPARALLEL:
+.PHONY: help run test bench build install clean root needs components
+
+help:
+	@echo 'make run      builds the runtime and runs examples/hello with it'
+	@echo 'make test     checks everything'
+	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
+	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
+	@echo 'make clean    removes what was built'
+
+run: root needs build examples/hello/rootfs
+	@printf '\n$$ runtime run examples/hello/\n\n'
+	@$(BINARY) run examples/hello/
+
+test: root needs components
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps
+	$(CARGO) package --package runtime-core --offline --allow-dirty
+	$(CARGO) test --workspace --no-fail-fast
+
+bench: root needs
+	$(CARGO) build --release --package runtime-cli --package integration
+	PEERS='$(PEERS)' $(CARGO) run --release --package integration --bin bench -- $(ARGS)
+
+build: needs
+	$(CARGO) build --release --package runtime-cli
+
+install: build
+	install -D $(BINARY) $(DESTDIR)$(PREFIX)/bin/runtime
+
+clean:
+	$(CARGO) clean
+	rm -rf examples/hello/rootfs
+
+examples/hello/rootfs: examples/rootfs examples/hello/hello | needs
+	examples/rootfs $@ examples/hello/hello
+
+root:
+	@[ "$$(id -u)" = 0 ] || { \
+		echo 'Containers without root are not supported yet. As root, with your Rust:'; \
+		echo '    sudo env "PATH=$$PATH" "HOME=$$HOME" make $(MAKECMDGOALS)'; \
+		exit 1; \
+	} >&2
+
+# Nothing is downloaded, not even the lists of packages, unless something is missing.
+needs:
+	@command -v $(CARGO) >/dev/null || { echo 'cargo is missing: install Rust (https://rustup.rs).' >&2; exit 1; }
+	$(if $(missing),@$(apt))
+
+# rustup's smallest profile leaves these two out.
+components:
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || \
+		rustup component add rustfmt clippy
+
+define apt
+if ! command -v apt-get >/dev/null; then \
+	echo 'Install what these packages of Debian contain, then say make $(MAKECMDGOALS) NEEDS=: $(missing)' >&2; exit 1; \
+elif [ "$$(id -u)" != 0 ]; then \
+	echo 'Packages are missing: sudo apt-get install $(missing)' >&2; exit 1; \
+fi; \
+echo 'Installing $(missing)'; \
+apt-get update --quiet && \
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends $(missing)
+endef
