@@ -302,7 +302,12 @@ impl<'a> Expected<'a> {
             findings.check(fine, || format!("read-only path {path}: {found}"));
         }
         for (name, wanted) in self.config["linux"]["sysctl"].as_object().into_iter().flatten() {
-            findings.same(name, wanted, &seen["sysctls"][sysctl_path(name)]);
+            // The kernel puts tabs between the numbers that it was given with spaces.
+            let words = |value: &Value| {
+                value.as_str().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+            };
+            let found = &seen["sysctls"][sysctl_path(name)];
+            findings.same(name, &json!(words(wanted)), &json!(words(found)));
         }
     }
 

@@ -158,3 +158,19 @@ fn a_hook_that_is_not_there_fails_create() {
         test.try_create(&bundle).fails_with(&["no such file", "/not/there"]);
     });
 }
+
+#[test]
+fn poststart_hooks_of_a_run_wait_for_the_program() {
+    let test = Test::new();
+    let file = test.directory.join("ran");
+    let bundle = test.bundle(|config| {
+        config["hooks"]["poststart"] = json!([hook(&format!("touch {}", text(&file)))]);
+        config["process"]["args"] = json!(["/bin/broken"]);
+    });
+    // Found and executable, but not in any format that the kernel knows.
+    let program = bundle.inside("/bin/broken");
+    fs::write(&program, [0; 64]).expect("a program can be written");
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("it can be made executable");
+    test.run(&bundle).fails();
+    assert!(!file.exists(), "the hook ran although the program did not");
+}

@@ -252,3 +252,14 @@ fn a_missing_rootfs_is_an_error_that_leaves_nothing() {
     let bundle = test.bundle(|config| config["root"]["path"] = json!("not-there"));
     test.run(&bundle).fails_with(&["no such file", "does not exist", "not-there"]);
 }
+
+#[test]
+fn a_tmpfs_has_the_mode_of_the_directory_that_it_covers_if_there_is_one() {
+    let test = Test::new();
+    let outcome = test.run_with(|config| {
+        mount(config, "/home", "tmpfs", "tmpfs", &[]);
+        mount(config, "/new", "tmpfs", "tmpfs", &[]);
+        shell(config, "stat -c %a /home /new");
+    });
+    assert_eq!(outcome.ok().stdout, "755\n1777\n");
+}

@@ -1,8 +1,12 @@
 //! The whole sandbox at once: a prober inside reports what it sees, and that must be what was asked for.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
 use integration::bundle::{mount, namespace};
 use integration::expected::{Expected, probe};
 use integration::{Test, World, promise};
+use rustix::io::FdFlags;
 use serde_json::{Value, json};
 
 /// Promises that what the prober sees is what the configuration asks for.
@@ -105,4 +109,19 @@ fn a_user_namespace_with_mappings_is_entered() {
         config["linux"]["gidMappings"] = mapping;
         config["process"]["rlimits"] = json!([]);
     });
+}
+
+/// CVE-2024-21626: a path through a descriptor that the caller forgot to close must not lead out.
+#[test]
+fn descriptors_of_the_caller_do_not_lead_out() {
+    let test = Test::new();
+    let busybox = integration::bundle::busybox();
+    let outside = File::open(busybox.parent().expect("a program lies in a directory")).expect("it can be opened");
+    rustix::io::fcntl_setfd(&outside, FdFlags::empty()).expect("a descriptor has flags");
+    let place = format!("/proc/self/fd/{}", outside.as_raw_fd());
+    let program = test.run_with(|config| {
+        config["process"]["args"] = json!([format!("{place}/busybox"), "echo", "outside"]);
+    });
+    assert_eq!(program.fails().stdout, "");
+    test.run_with(|config| config["process"]["cwd"] = json!(place)).fails();
 }

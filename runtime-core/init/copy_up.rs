@@ -75,6 +75,7 @@ fn copy_file(from: &Fd, to: &Fd, name: &CStr, mode: u32) -> Outcome {
     loop {
         let read = sys::read(&source, &mut buffer).of(Call::Read)?;
         if read == 0 {
+            target.close();
             return Ok(());
         }
         let mut rest = buffer.get(..read).unwrap_or_default();

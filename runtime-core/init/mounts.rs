@@ -32,6 +32,8 @@ pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
     let Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at } = step else {
         return Err(Fault::malformed());
     };
+    // A directory that is made for the mount has no permissions to inherit.
+    let inherit_mode = inherit_mode && root.try_open(at.path, open::PATH, at.resolve).is_ok();
     let covered = open_target(root, &at, at.create)?;
     // The mount point is the working directory: nothing is looked up between the check and the mount.
     sys::fchdir(&covered).of(Call::Chdir)?;

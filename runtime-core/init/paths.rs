@@ -5,7 +5,7 @@ use core::ffi::CStr;
 
 use crate::fault::{Fault, Of, Outcome};
 use crate::step::{Call, Create, Resolve};
-use crate::sys::{self, Errno, Fd, open, resolve};
+use crate::sys::{self, Errno, Fd, file_type, open, resolve};
 
 /// The root file system of the container, by descriptor.
 pub struct Root(Fd);
@@ -102,10 +102,8 @@ pub fn make_directory(root: &Root, path: &CStr, mode: u32) -> Outcome {
 fn make(parent: &Fd, name: &CStr, what: Create, mode: u32) -> sys::Answer<()> {
     match what {
         Create::Directory => sys::mkdirat(parent, name, mode),
-        Create::File | Create::LikeSource => {
-            let flags = open::WRITE | open::CREATE | open::EXCLUSIVE | open::NOFOLLOW;
-            sys::openat(parent.raw(), name, flags, mode).map(|_| ())
-        }
+        // Not opened: a mount with a file that is open for writing can't become read-only.
+        Create::File | Create::LikeSource => sys::mknodat(parent, name, u32::from(file_type::REGULAR) | mode, 0),
     }
 }
 

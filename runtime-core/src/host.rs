@@ -67,12 +67,17 @@ impl Host {
     }
 }
 
-/// A file of procfs that fits into a page comes in one piece.
+/// Reads a file of procfs, which comes in one piece unless it fills the buffer: a caller may be in very many groups.
 fn read_short(path: &str) -> rustix::io::Result<String> {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut bytes = [0; 4096];
-    let length = rustix::io::read(file, &mut bytes)?;
-    Ok(String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned())
+    let (mut whole, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let length = rustix::io::read(&file, &mut piece)?;
+        whole.extend_from_slice(piece.get(..length).unwrap_or_default());
+        if length < piece.len() {
+            return Ok(String::from_utf8_lossy(&whole).into_owned());
+        }
+    }
 }
 
 fn hexadecimal(status: &str, name: &str) -> Option<u64> {
@@ -103,6 +108,16 @@ mod tests {
         assert_eq!(hexadecimal(status, "SigIgn:"), Some(1 << 12));
         assert_eq!(hexadecimal(status, "CapBnd:"), Some(0x1ff_feff_ffff));
         assert_eq!(hexadecimal(status, "CapPrm:"), None);
+    }
+
+    #[test]
+    fn long_files_are_read_to_their_end() {
+        let path = std::env::temp_dir().join(format!("host-test-{}", std::process::id()));
+        let text = "CapBnd:\t1\n".repeat(1000);
+        std::fs::write(&path, &text).unwrap();
+        let read = read_short(path.to_str().unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read.unwrap(), text);
     }
 
     #[test]

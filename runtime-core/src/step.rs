@@ -291,7 +291,7 @@ vocabulary! {
             source: F::Text,
             /// Parameters of the file system, with commas between.
             data: F::Text,
-            /// Take over the permission bits of the directory that it covers (tmpfs without `mode=`).
+            /// Take over the permission bits of the directory that it covers, if there is one (tmpfs without `mode=`).
             inherit_mode: bool,
             /// Fill it with what the directory that it covers holds.
             copy_up: bool,

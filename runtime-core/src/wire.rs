@@ -223,10 +223,10 @@ impl<'a> Message<'a> {
             if !sound {
                 return None;
             }
-            let number = u32::take(&mut body).unwrap_or(0);
-            let step = T::take(&mut body);
+            let number = u32::take(&mut body);
+            let step = number.and_then(|_| T::take(&mut body));
             sound = step.is_some();
-            Some((number, step))
+            Some((number.unwrap_or(0), step))
         })
     }
 }

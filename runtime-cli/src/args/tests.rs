@@ -1,3 +1,5 @@
+//! What the command line is read as.
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 

@@ -1,3 +1,5 @@
+//! Hooks that succeed, fail, talk and hang.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsRawFd, IntoRawFd};

@@ -557,8 +557,10 @@ fn devices_are_complete() {
     const DEVICE: &str = "/linux/devices/0";
     refused("/linux/devices/0/path", json!("x"), "/linux/devices/0/path", "absolute");
     refused("/linux/devices/0/type", json!("a"), "/linux/devices/0/type", "c, b, u or p");
-    refused("/linux/devices/0/fileMode", json!(0o10000), "/linux/devices/0/fileMode", "octal 7777");
+    refused("/linux/devices/0/fileMode", json!(0o200_000), "/linux/devices/0/fileMode", "octal 7777");
     accepted("/linux/devices/0/fileMode", json!(0o7777));
+    // As podman gives it: all that stat said.
+    accepted("/linux/devices/0/fileMode", json!(0o20_644));
     for (number, first_bad) in [("major", 0x1000), ("minor", 0x10_0000)] {
         let at = format!("{DEVICE}/{number}");
         refused(&at, json!(null), &at, "missing");

@@ -1,3 +1,5 @@
+//! The state directory: records, locks, damage.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};

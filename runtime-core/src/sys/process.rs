@@ -1,6 +1,7 @@
 //! Process attributes that rustix lacks or that need care in a threaded caller.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,19 +24,39 @@ pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result
 }
 
 /// Keeps this process as dumpable as it is now: a child that shares our memory takes that away when it changes user.
-pub(crate) struct KeepDumpable {
+#[derive(Debug)]
+pub(crate) struct KeepDumpable(());
+
+/// Several threads may give birth at once. What the first of them found is restored as often as one of them is done:
+/// each sees what its own child did, and none takes what another one's child did for the state to keep.
+#[derive(Debug)]
+struct Keepers {
+    count: usize,
     was_dumpable: bool,
+}
+
+static KEEPERS: Mutex<Keepers> = Mutex::new(Keepers { count: 0, was_dumpable: false });
+
+fn keepers() -> MutexGuard<'static, Keepers> {
+    KEEPERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeepDumpable {
     pub(crate) fn of_this_process() -> Self {
-        KeepDumpable { was_dumpable: is_dumpable() }
+        let mut keepers = keepers();
+        if keepers.count == 0 {
+            keepers.was_dumpable = is_dumpable();
+        }
+        keepers.count += 1;
+        KeepDumpable(())
     }
 }
 
 impl Drop for KeepDumpable {
     fn drop(&mut self) {
-        if self.was_dumpable && !is_dumpable() {
+        let mut keepers = keepers();
+        keepers.count -= 1;
+        if keepers.was_dumpable && !is_dumpable() {
             // SAFETY: the call takes numbers only.
             unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
         }

@@ -1,3 +1,5 @@
+//! What is kept between runs, and what is done with damaged files.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

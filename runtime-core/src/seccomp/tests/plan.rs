@@ -1,3 +1,5 @@
+//! What a profile of the configuration becomes.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What compiled programs say to system calls.
+
 use std::io::{Read, Seek};
 
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};

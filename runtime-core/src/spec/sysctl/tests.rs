@@ -1,3 +1,5 @@
+//! Which kernel parameters a container may have.
+
 use serde_json::json;
 
 use super::*;
