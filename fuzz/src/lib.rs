@@ -152,6 +152,7 @@ pub fn hosts() -> [Host; 2] {
         permitted: (1 << 41) - 1,
         ignored_signals: 0,
         kernel: (6, 12),
+        has_groups: false,
         descriptor_limit: 1024,
     };
     [host(Vec::new(), Some(v2)), host(["memory", "cpu", "devices", "pids"].map(v1).into(), None)]

@@ -116,7 +116,8 @@ fn a_user_namespace_with_mappings_is_entered() {
 fn descriptors_of_the_caller_do_not_lead_out() {
     let test = Test::new();
     let busybox = integration::bundle::busybox();
-    let outside = File::open(busybox.parent().expect("a program lies in a directory")).expect("it can be opened");
+    let outside =
+        File::open(busybox.parent().expect("a program lies in a directory")).expect("it can be opened");
     rustix::io::fcntl_setfd(&outside, FdFlags::empty()).expect("a descriptor has flags");
     let place = format!("/proc/self/fd/{}", outside.as_raw_fd());
     let program = test.run_with(|config| {

@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 
 use crate::fault::{Fault, Of, Outcome};
-use crate::passwd;
-use crate::step::{Call, Home, Step};
+use crate::passwd::Home;
+use crate::step::{Call, Step};
 use crate::sys::{self, Errno, Texts, file_type};
 use crate::wire::{Borrowed, List};
 
@@ -49,17 +49,14 @@ fn executable(path: &CStr) -> Result<(), Errno> {
 
 /// Becomes the program. Returns only if that fails.
 #[inline(never)]
-pub fn execute(step: Step<Borrowed<'_>>) -> Fault {
-    let Step::Execute { candidates, arguments, environment, home, uid } = step else {
+pub fn execute(step: Step<Borrowed<'_>>, home: Option<&Home>) -> Fault {
+    let Step::Execute { candidates, arguments, environment } = step else {
         return Fault::malformed();
     };
-    let mut line = passwd::Line::new();
-    let home = match home {
-        Home::AsGiven => None,
-        Home::FromPasswd => Some(line.home_variable(uid)),
-    };
-    let vectors = Texts::collect(arguments.iter(), arguments.len(), None)
-        .and_then(|arguments| Ok((arguments, Texts::collect(environment.iter(), environment.len(), home)?)));
+    let vectors = Texts::collect(arguments.iter(), arguments.len(), None).and_then(|arguments| {
+        let home = home.map(Home::variable);
+        Ok((arguments, Texts::collect(environment.iter(), environment.len(), home)?))
+    });
     let (arguments, environment) = match vectors {
         Ok(vectors) => vectors,
         Err(errno) => return Fault::new(Call::Mmap, errno),

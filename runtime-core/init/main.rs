@@ -35,6 +35,7 @@ use core::ffi::CStr;
 
 use dialogue::Dialogue;
 use fault::{Fault, Outcome};
+use passwd::Home;
 use paths::Root;
 use step::Step;
 use wire::{Borrowed, Message};
@@ -42,11 +43,12 @@ use wire::{Borrowed, Message};
 /// The exit status of init when a step failed; the parent has the report.
 const FAILED: i32 = 1;
 
-/// What steps share: nothing but what the plan, the root and the parent are.
+/// What steps share: what the plan, the parent, the root and the user's home are.
 struct Init<'a> {
     message: Message<'a>,
     dialogue: Dialogue,
     root: Option<Root>,
+    home: Option<Home>,
 }
 
 /// Executes the plan that arrives on the dialogue, whose descriptor's number is the argument. Returns only on failure.
@@ -54,7 +56,7 @@ fn main(argument: &CStr) -> i32 {
     if let Some(descriptor) = number(argument) {
         let dialogue = Dialogue::on(descriptor);
         if let Ok(message) = dialogue.receive_plan() {
-            let init = Init { message, dialogue, root: None };
+            let init = Init { message, dialogue, root: None, home: None };
             init.carry_out();
         }
     }
@@ -124,7 +126,11 @@ impl<'a> Init<'a> {
             Step::FindProgram { candidates } => execute::find(candidates),
             Step::AwaitStart => self.dialogue.await_start(),
             Step::InstallSeccomp { flags, filter } => identity::install_seccomp(flags, self.message.blob(filter)),
-            Step::Execute { .. } => Err(execute::execute(step)),
+            Step::FindHome { uid } => {
+                self.home = Some(Home::of(uid));
+                Ok(())
+            }
+            Step::Execute { .. } => Err(execute::execute(step, self.home.as_ref())),
         }
     }
 

@@ -9,29 +9,37 @@ const PREFIX: &[u8] = b"HOME=";
 /// No honest passwd file is larger.
 const MOST_BYTES: usize = 1 << 20;
 
+/// The variable with the home directory.
+pub struct Home([u8; 512]);
+
+impl Home {
+    /// `HOME=` with the directory of that user, or with `/` when there is none to be found.
+    #[inline(never)]
+    pub fn of(uid: u32) -> Self {
+        let mut line = Line { bytes: [0; 2048], length: 0, variable: [0; 512] };
+        if !open_passwd().is_some_and(|file| line.find(&file, uid)) {
+            line.set_variable(0, 0);
+        }
+        Home(line.variable)
+    }
+
+    pub fn variable(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"HOME=/")
+    }
+}
+
 /// Room for one line of the file, and for the variable made of it.
-pub struct Line {
-    bytes: [u8; 4096],
+struct Line {
+    bytes: [u8; 2048],
     length: usize,
-    variable: [u8; 4096],
+    variable: [u8; 512],
 }
 
 impl Line {
-    pub fn new() -> Self {
-        Line { bytes: [0; 4096], length: 0, variable: [0; 4096] }
-    }
-
-    /// `HOME=` with the directory of that user, or with `/` when there is none to be found.
-    pub fn home_variable(&mut self, uid: u32) -> &CStr {
-        if !open_passwd().is_some_and(|file| self.find(&file, uid)) {
-            self.set_variable(0, 0);
-        }
-        CStr::from_bytes_until_nul(&self.variable).unwrap_or(c"HOME=/")
-    }
 
     /// Reads line by line; stops at the user's.
     fn find(&mut self, file: &Fd, uid: u32) -> bool {
-        let mut chunk = [0; 4096];
+        let mut chunk = [0; 2048];
         let mut total = 0;
         while total < MOST_BYTES {
             let read = match sys::read(file, &mut chunk) {

@@ -183,16 +183,6 @@ words! {
     }
 }
 
-words! {
-    /// Where HOME comes from.
-    pub enum Home {
-        /// The environment has it, or must not have it.
-        1 => AsGiven = "as given",
-        /// The container's /etc/passwd, else "/".
-        2 => FromPasswd = "from /etc/passwd",
-    }
-}
-
 vocabulary! {
     /// A place inside the container's root where something is mounted.
     pub struct Target {
@@ -421,6 +411,12 @@ vocabulary! {
             /// What an execution keeps without the file's help.
             ambient: u64,
         },
+        /// Finds the user's home in the container's /etc/passwd, for HOME, which the environment doesn't have; `/` if there is
+        /// none.
+        35 => FindHome {
+            /// The user.
+            uid: u32,
+        },
         /// Executes the user's program: the first candidate that exists and may be executed.
         31 => Execute {
             /// Paths to try in order.
@@ -429,10 +425,6 @@ vocabulary! {
             arguments: F::List<F::Text>,
             /// The environment, `NAME=value` each.
             environment: F::List<F::Text>,
-            /// Where HOME comes from.
-            home: Home,
-            /// The user whose home it is.
-            uid: u32,
         },
         /// Sets the execution domain, such as that of 32-bit programs.
         32 => SetPersonality {

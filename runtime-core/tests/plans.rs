@@ -124,6 +124,7 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
         permitted: ALL,
         ignored_signals: 0,
         kernel: (6, 12),
+        has_groups: false,
         descriptor_limit: 1024,
     }
 }

@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 
 use runtime_core::plan::Owned;
 use runtime_core::step::{
-    Create, Home, Link, Namespace, Node, NodeKind, Point, Propagation, Resolve, Step, Target,
+    Create, Link, Namespace, Node, NodeKind, Point, Propagation, Resolve, Step, Target,
 };
 use runtime_core::wire::{Blob, Borrowed, Failure, List, Message, Report, Take, put_message};
 
@@ -110,8 +110,8 @@ fn items<'a, T: Take<'a>, U>(list: List<'a, T>, own: impl Fn(T) -> U) -> Vec<U> 
 }
 
 fn target(at: Target<Borrowed<'_>>) -> Target<Owned> {
-    let Target { path, resolve, create, on_proc } = at;
-    Target { path: text(path), resolve, create, on_proc }
+    let Target { path, resolve, create, fresh, on_proc } = at;
+    Target { path: text(path), resolve, create, fresh, on_proc }
 }
 
 fn node(node: Node<Borrowed<'_>>) -> Node<Owned> {
@@ -176,12 +176,11 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
             Step::SetCapabilities { effective, permitted, inheritable, ambient }
         }
-        Step::Execute { candidates, arguments, environment, home, uid } => Step::Execute {
+        Step::FindHome { uid } => Step::FindHome { uid },
+        Step::Execute { candidates, arguments, environment } => Step::Execute {
             candidates: texts(candidates),
             arguments: texts(arguments),
             environment: texts(environment),
-            home,
-            uid,
         },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
         Step::Conceal => Step::Conceal,
@@ -193,8 +192,13 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
 fn steps() -> Vec<Step<Owned>> {
     let path = || CString::from(c"/some/path");
     let list = || vec![path(), CString::default(), c"\xff".into()];
-    let at =
-        || Target { path: path(), resolve: Resolve::NoSymlinks, create: Create::LikeSource, on_proc: true };
+    let at = || Target {
+        path: path(),
+        resolve: Resolve::NoSymlinks,
+        create: Create::LikeSource,
+        fresh: true,
+        on_proc: true,
+    };
     let node = Node {
         name: c"null".into(),
         kind: NodeKind::Character,
@@ -254,17 +258,12 @@ fn steps() -> Vec<Step<Owned>> {
             umask: 0o077,
             directory: path(),
         },
+        Step::FindHome { uid: 1000 },
         Step::SetCapabilities { effective: 1, permitted: 2, inheritable: 4, ambient: 8 },
         Step::SetPersonality { domain: 8 },
         Step::FindProgram { candidates: list() },
         Step::AwaitStart,
         Step::InstallSeccomp { flags: 2, filter: 1 },
-        Step::Execute {
-            candidates: list(),
-            arguments: list(),
-            environment: vec![c"A=b".into()],
-            home: Home::FromPasswd,
-            uid: 1000,
-        },
+        Step::Execute { candidates: list(), arguments: list(), environment: vec![c"A=b".into()] },
     ]
 }

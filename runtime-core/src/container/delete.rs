@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::{PATIENCE, status};
 use crate::cgroup::Paths;
@@ -56,6 +56,8 @@ fn end(record: &Record) -> Result<()> {
         record.cgroup.thaw()?;
     }
     if sys::process::wait_for_end(process.as_fd(), PATIENCE) {
+        // It may be our own child, when an engine made it: then nobody else will reap it.
+        let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         return Ok(());
     }
     Err(Error::Leftover(format!("container init still running: process {} does not die", record.init.pid)))

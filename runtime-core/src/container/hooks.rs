@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::hooks::{Hook, HookError, Hooks, Kind, Problem, Streams};
 use crate::host::Host;
 use crate::launch::{Descriptors, Keeper, Process, launch, namespace_file};
-use crate::plan::{self, NamespacePath};
+use crate::plan::{self, NamespaceAt};
 use crate::spec::Spec;
 use crate::state::{Record, State};
 use crate::step::Namespace;
@@ -64,13 +64,13 @@ fn explain(kind: Kind, index: usize, hook: &Hook, error: Error) -> Error {
 }
 
 /// The namespaces of the container that are not ours, by the paths that lead to them.
-fn foreign_namespaces(pid: i32) -> Result<Vec<NamespacePath>> {
+fn foreign_namespaces(pid: i32) -> Result<Vec<NamespaceAt>> {
     let mut foreign = Vec::new();
     for kind in (1..).map_while(Namespace::from_code) {
         let (ours, theirs) = (place("self", kind), place(&pid.to_string(), kind));
         let same = inode(&ours)? == inode(&theirs)?;
         if !same {
-            foreign.push((kind, theirs));
+            foreign.push(NamespaceAt { kind, path: theirs, foreign: false });
         }
     }
     Ok(foreign)

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
 use crate::error::{ConfigError, Context, Error, Result};
-use crate::plan::{Loan, LoanMapping, LoanSource};
+use crate::plan::{Loan, LoanMapping, LoanSource, NamespaceAt};
 use crate::step::{Namespace, Propagation};
 use crate::sys::mount::set_attributes;
 
@@ -98,8 +98,17 @@ pub(super) fn open_namespace(kind: Namespace, path: &Path) -> Result<OwnedFd> {
         .doing(|| format!("cannot open the {} namespace {}", kind.word(), path.display()))
 }
 
+/// Opens a namespace that a process is to enter.
+pub(super) fn open_joined(namespace: &NamespaceAt) -> Result<OwnedFd> {
+    let open = open_namespace(namespace.kind, &namespace.path)?;
+    if namespace.foreign {
+        refuse_own(namespace.kind, &namespace.path, &open)?;
+    }
+    Ok(open)
+}
+
 /// Refuses a namespace that is our own.
-pub(super) fn refuse_own(kind: Namespace, path: &Path, namespace: &OwnedFd) -> Result<()> {
+fn refuse_own(kind: Namespace, path: &Path, namespace: &OwnedFd) -> Result<()> {
     let own = format!("/proc/self/ns/{}", file_name(kind));
     let doing = || format!("cannot look at {own}");
     let ours = rustix::fs::stat(&own).doing(doing)?;

@@ -19,7 +19,7 @@ use rustix::process::WaitId;
 use crate::cgroup::{Cgroup, Paths};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
-use crate::plan::{Action, Deed, Plan};
+use crate::plan::{Action, Deed, NamespaceAt, Plan};
 use crate::step::{Namespace, Step};
 use crate::wire::{Blob, put_message};
 
@@ -136,13 +136,7 @@ impl Walk<'_> {
                 self.born()?.dialogue.go().doing(lost)?;
             }
             Action::EnterCgroup { born_inside } => self.cgroup()?.enter(self.process()?.pid, *born_inside)?,
-            Action::LendNamespace { kind, path, foreign } => {
-                let namespace = loans::open_namespace(*kind, path)?;
-                if *foreign {
-                    loans::refuse_own(*kind, path, &namespace)?;
-                }
-                self.lend(namespace)?;
-            }
+            Action::LendNamespace(namespace) => self.lend(loans::open_joined(namespace)?)?,
             Action::LendMount(loan) => {
                 let own = || loans::open_namespace(Namespace::User, &user_namespace_of(self.process()?));
                 self.lend(loans::open(loan, own)?)?;
@@ -167,15 +161,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn give_birth(
-        &mut self,
-        new: &[Namespace],
-        join: &[(Namespace, PathBuf)],
-        into_cgroup: bool,
-    ) -> Result<()> {
+    fn give_birth(&mut self, new: &[Namespace], join: &[NamespaceAt], into_cgroup: bool) -> Result<()> {
         let doing = || "cannot prepare the init program".to_string();
-        let join: Vec<OwnedFd> =
-            join.iter().map(|(kind, path)| loans::open_namespace(*kind, path)).collect::<Result<_>>()?;
+        let join: Vec<OwnedFd> = join.iter().map(loans::open_joined).collect::<Result<_>>()?;
         let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
         let theirs = self.descriptors.out_of_the_way(theirs).doing(doing)?;
         let (descriptors, _copies) = self.descriptors.moves().doing(doing)?;
@@ -304,7 +292,7 @@ impl UserNamespace {
             .find_map(|entry| match &entry.deed {
                 Deed::Host(Action::WriteIdMaps { .. }) => Some(UserNamespace::New),
                 Deed::Host(Action::Clone { join, .. })
-                    if join.iter().any(|(kind, _)| *kind == Namespace::User) =>
+                    if join.iter().any(|each| each.kind == Namespace::User) =>
                 {
                     Some(UserNamespace::Joined)
                 }

@@ -1,18 +1,13 @@
 //! When hooks run (config.md, "POSIX-platform Hooks"), and how one gets into the container. How they are watched is
 //! `crate::hooks`' business.
 
-use std::path::PathBuf;
-
 use super::draft::{Draft, path, text};
-use super::{Action, Plan, Pointer, Request, identity, namespaces};
+use super::{Action, NamespaceAt, Plan, Pointer, Request, identity, namespaces};
 use crate::error::ConfigError;
 use crate::hooks::{Hook, Kind, planned};
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Home, Namespace, Point, Step};
-
-/// A namespace and the path that leads to it.
-pub(crate) type NamespacePath = (Namespace, PathBuf);
+use crate::step::{Namespace, Point, Step};
 
 /// The hooks that see the container's mounts and the host's tree.
 pub(super) fn before_pivot(plan: &mut Draft, spec: &Spec) {
@@ -47,7 +42,7 @@ pub(crate) fn hook(
     spec: &Spec,
     host: &Host,
     request: &Request,
-    foreign: &[NamespacePath],
+    foreign: &[NamespaceAt],
     kind: Kind,
     hook: &Hook,
 ) -> Result<Plan, ConfigError> {
@@ -55,7 +50,9 @@ pub(crate) fn hook(
     let plan = &mut draft;
     let origin = kind.pointer();
     let into_cgroup = host.has_clone_into_cgroup();
-    let join = namespaces::at_birth(foreign);
+    let in_user_namespace = foreign.iter().any(|namespace| namespace.kind == Namespace::User);
+    let joined = namespaces::Joined::sort(foreign, in_user_namespace);
+    let join = joined.at_birth.clone();
     plan.host(origin.clone(), Action::Clone { new: Vec::new(), join, into_cgroup });
     if !into_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
@@ -63,7 +60,7 @@ pub(crate) fn hook(
     const STREAMS: u32 = 3;
     plan.init(Pointer::NONE, namespaces::isolate(host, STREAMS));
     plan.init(Pointer::NONE, Step::Conceal);
-    namespaces::join(plan, foreign);
+    joined.enter(plan, &Pointer::NONE);
     let seccomp = if kind == Kind::StartContainer { identity::seccomp_profile(spec)? } else { None };
     if kind == Kind::StartContainer {
         identity::shed(plan, spec, host, seccomp.is_some())?;
@@ -78,8 +75,6 @@ pub(crate) fn hook(
             candidates: vec![path(&origin, &hook.path)?],
             arguments: argv,
             environment: hook.env.iter().map(|each| text(&origin, each)).collect::<Result<_, _>>()?,
-            home: Home::AsGiven,
-            uid: 0,
         },
     );
     Ok(Plan { entries: draft.entries, filters: seccomp.into_iter().collect() })

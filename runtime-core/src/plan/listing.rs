@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::capabilities::Names;
 use super::limits::limit_name;
-use super::{Action, Deed, IdMap, Loan, LoanSource, Owned, Plan};
+use super::{Action, Deed, IdMap, Loan, LoanSource, NamespaceAt, Owned, Plan};
 use crate::step::{Namespace, Point, Step};
 
 impl Plan {
@@ -74,7 +74,7 @@ impl Display for Action {
                 if !new.is_empty() {
                     write!(f, " in new {} namespaces", namespaces(new.iter().copied()))?;
                 }
-                for (kind, path) in join {
+                for NamespaceAt { kind, path, .. } in join {
                     write!(f, ", in the {} namespace {}", kind.word(), path.display())?;
                 }
                 if *into_cgroup { write!(f, ", in the cgroup") } else { Ok(()) }
@@ -83,7 +83,7 @@ impl Display for Action {
                 write!(f, "map user ids {} and group ids {}", Maps(uids), Maps(gids))
             }
             Action::EnterCgroup { .. } => write!(f, "put it into the cgroup"),
-            Action::LendNamespace { kind, path, .. } => {
+            Action::LendNamespace(NamespaceAt { kind, path, .. }) => {
                 write!(f, "open the {} namespace {}", kind.word(), path.display())
             }
             Action::LendMount(loan) => loan.fmt(f),
@@ -185,6 +185,7 @@ impl Display for Step<Owned> {
                 write!(f, ", umask {umask:04o}, in {}", text(directory))
             }
             Step::FindProgram { candidates } => write!(f, "find the program: {}", list(candidates)),
+            Step::FindHome { uid } => write!(f, "find the home of user {uid}"),
             Step::AwaitStart => write!(f, "wait for start"),
             Step::InstallSeccomp { .. } => write!(f, "install the system call filter"),
             Step::SetCapabilities { effective, permitted, inheritable, ambient } => write!(

@@ -28,7 +28,7 @@ use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
 pub use create::create;
-pub(crate) use hooks::{NamespacePath, hook};
+pub(crate) use hooks::hook;
 pub(crate) use namespaces::has_new as has_new_namespace;
 pub use request::Request;
 
@@ -163,8 +163,8 @@ pub enum Action {
     Clone {
         /// The namespaces that are made together with the process.
         new: Vec<Namespace>,
-        /// The user and pid namespaces that it must be born in.
-        join: Vec<(Namespace, PathBuf)>,
+        /// Existing namespaces that it must be born in, in the order in which they are entered.
+        join: Vec<NamespaceAt>,
         /// Whether the process is born in its cgroup (version 2).
         into_cgroup: bool,
     },
@@ -181,14 +181,7 @@ pub enum Action {
         born_inside: bool,
     },
     /// Opens a namespace and sends it to init, which is about to join it.
-    LendNamespace {
-        /// Its type.
-        kind: Namespace,
-        /// Its path on the host.
-        path: PathBuf,
-        /// It must not be our own: kernel parameters are going to be written in it.
-        foreign: bool,
-    },
+    LendNamespace(NamespaceAt),
     /// Opens a part of the host's tree as a mount of its own and sends it to init, which is about to attach it.
     LendMount(Box<Loan>),
     /// Sends the socket on which init waits for `start`.
@@ -210,6 +203,17 @@ pub enum Action {
     WritePidFile(PathBuf),
     /// Writes the container's record: from here on it exists for every command.
     Record,
+}
+
+/// An existing namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceAt {
+    /// Its type.
+    pub kind: Namespace,
+    /// Its path on the host.
+    pub path: PathBuf,
+    /// It must not be our own: kernel parameters are going to be written in it.
+    pub foreign: bool,
 }
 
 /// A range of ids of a user namespace (config-linux.md, "User namespace mappings").

@@ -103,6 +103,7 @@ pub(super) fn late_readonly(spec: &Spec, host: &Host) -> Result<Vec<(Pointer, St
 
 /// Makes all mounts.
 pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -> Result<(), ConfigError> {
+    refuse_without_namespace(spec)?;
     let mut empty = Vec::new();
     for asked in Asked::all(spec) {
         let mut asked = asked?;
@@ -130,6 +131,31 @@ pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -
 /// a mount point that is there after all is used.
 fn is_just_below(destination: &str, empty: &[String]) -> bool {
     destination.rsplit_once('/').is_some_and(|(above, _)| empty.iter().any(|each| each == above))
+}
+
+/// Without a mount namespace every mount would be the host's, for good.
+fn refuse_without_namespace(spec: &Spec) -> Result<(), ConfigError> {
+    if Wish::of(spec, Namespace::Mount) != Wish::Host {
+        return Ok(());
+    }
+    let oci = spec.oci();
+    let linux = oci.linux().as_ref();
+    let asked = [
+        ("/mounts", oci.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty())),
+        ("/root/readonly", oci.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false)),
+        ("/linux/rootfsPropagation", linux.is_some_and(|linux| linux.rootfs_propagation().is_some())),
+        (
+            "/linux/devices",
+            linux.and_then(|linux| linux.devices().as_ref()).is_some_and(|list| !list.is_empty()),
+        ),
+    ];
+    match asked.into_iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(ConfigError::new(
+            field,
+            "this needs a mount namespace of the container's own in /linux/namespaces",
+        )),
+        None => Ok(()),
+    }
 }
 
 fn refuse_odd(asked: &Asked<'_>) -> Result<(), ConfigError> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
 use super::draft::{Draft, text};
-use super::{Action, IdMap, Owned, Pointer, Request};
+use super::{Action, IdMap, NamespaceAt, Owned, Pointer, Request};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -58,8 +58,11 @@ fn oci_type(kind: Namespace) -> LinuxNamespaceType {
 const BORN_IN: [Namespace; 6] =
     [Namespace::User, Namespace::Mount, Namespace::Pid, Namespace::Network, Namespace::Ipc, Namespace::Uts];
 
-/// Namespaces that a process must be born in: entering them later changes only its children, or what it owns.
-const JOINED_AT_BIRTH: [Namespace; 2] = [Namespace::User, Namespace::Pid];
+/// Namespaces that a process of a user namespace must be born in. They are entered with our privileges, which the user
+/// namespace takes away: it comes last. Without a user namespace that holds for the pid namespace only, which changes
+/// nothing for a process that enters it later.
+const BEFORE_USER: [Namespace; 6] =
+    [Namespace::Ipc, Namespace::Uts, Namespace::Network, Namespace::Cgroup, Namespace::Pid, Namespace::User];
 
 /// Namespaces that init enters by itself; the mount namespace last, because paths mean something else behind it.
 const JOINED_LATER: [Namespace; 6] = [
@@ -71,17 +74,50 @@ const JOINED_LATER: [Namespace; 6] = [
     Namespace::Mount,
 ];
 
+/// Existing namespaces, by when they are entered.
+pub(super) struct Joined {
+    pub(super) at_birth: Vec<NamespaceAt>,
+    later: Vec<NamespaceAt>,
+}
+
+impl Joined {
+    /// Sorts existing namespaces; `in_user_namespace` says whether the process gets, or enters, one.
+    pub(super) fn sort(all: &[NamespaceAt], in_user_namespace: bool) -> Self {
+        let of = |kinds: &[Namespace]| -> Vec<NamespaceAt> {
+            kinds.iter().flat_map(|kind| all.iter().filter(move |each| each.kind == *kind)).cloned().collect()
+        };
+        let at_birth = if in_user_namespace { of(&BEFORE_USER) } else { of(&[Namespace::Pid]) };
+        let later = of(&JOINED_LATER).into_iter().filter(|each| !at_birth.contains(each)).collect();
+        Joined { at_birth, later }
+    }
+
+    fn of(spec: &Spec) -> Self {
+        let all: Vec<NamespaceAt> = (1..)
+            .map_while(Namespace::from_code)
+            .filter_map(|kind| match Wish::of(spec, kind) {
+                Wish::Join(path) => {
+                    let foreign = crate::spec::sysctl::concern(spec, oci_type(kind));
+                    Some(NamespaceAt { kind, path, foreign })
+                }
+                _ => None,
+            })
+            .collect();
+        Joined::sort(&all, Wish::of(spec, Namespace::User) != Wish::Host)
+    }
+
+    /// The steps and loans that bring a process into those which it was not born in.
+    pub(super) fn enter(&self, plan: &mut Draft, origin: &Pointer) {
+        for namespace in &self.later {
+            plan.host(origin.clone(), Action::LendNamespace(namespace.clone()));
+            plan.init(origin.clone(), Step::JoinNamespace { kind: namespace.kind });
+        }
+    }
+}
+
 pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
     let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
-    let join = JOINED_AT_BIRTH
-        .into_iter()
-        .filter_map(|kind| match Wish::of(spec, kind) {
-            Wish::Join(path) => Some((kind, path)),
-            _ => None,
-        })
-        .collect();
     let into_cgroup = host.has_clone_into_cgroup();
-    plan.host("/linux/namespaces", Action::Clone { new, join, into_cgroup });
+    plan.host("/linux/namespaces", Action::Clone { new, join: Joined::of(spec).at_birth, into_cgroup });
     if Wish::of(spec, Namespace::User) == Wish::New {
         plan.host("/linux/uidMappings", id_maps(spec));
     }
@@ -106,25 +142,6 @@ pub(super) fn id_map(list: &[LinuxIdMapping]) -> Vec<IdMap> {
         .collect()
 }
 
-/// The steps and loans that bring a process into existing namespaces which it was not born in.
-pub(super) fn join(plan: &mut Draft, namespaces: &[(Namespace, PathBuf)]) {
-    for kind in JOINED_LATER {
-        for (_, path) in namespaces.iter().filter(|(each, _)| *each == kind) {
-            plan.host(Pointer::NONE, Action::LendNamespace { kind, path: path.clone(), foreign: false });
-            plan.init(Pointer::NONE, Step::JoinNamespace { kind });
-        }
-    }
-}
-
-/// The namespaces among these that a process must be born in.
-pub(super) fn at_birth(namespaces: &[(Namespace, PathBuf)]) -> Vec<(Namespace, PathBuf)> {
-    JOINED_AT_BIRTH
-        .into_iter()
-        .flat_map(|kind| namespaces.iter().filter(move |(each, _)| *each == kind))
-        .cloned()
-        .collect()
-}
-
 /// The first step of every plan. A few dozen descriptors of init's own may stay open until the execution closes them,
 /// if the limit allows that.
 pub(super) fn isolate(host: &Host, keep: u32) -> Step<Owned> {
@@ -141,13 +158,7 @@ pub(super) fn enter(
     request: &Request,
 ) -> Result<(), ConfigError> {
     plan.init(Pointer::NONE, isolate(host, request.inherited_descriptors));
-    for kind in JOINED_LATER {
-        if let Wish::Join(path) = Wish::of(spec, kind) {
-            let foreign = crate::spec::sysctl::concern(spec, oci_type(kind));
-            plan.host("/linux/namespaces", Action::LendNamespace { kind, path, foreign });
-            plan.init("/linux/namespaces", Step::JoinNamespace { kind });
-        }
-    }
+    Joined::of(spec).enter(plan, &Pointer::of("/linux/namespaces"));
     if Wish::of(spec, Namespace::Cgroup) == Wish::New {
         plan.init("/linux/namespaces", Step::NewCgroupNamespace);
     }

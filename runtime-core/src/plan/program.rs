@@ -7,16 +7,21 @@ use super::draft::{Draft, text};
 use super::{Action, Pointer, Request, hooks, limits};
 use crate::error::ConfigError;
 use crate::spec::Spec;
-use crate::step::{Home, Point, Step};
+use crate::step::{Point, Step};
 
 /// Where programs are looked for when the environment names no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const ARGS: Pointer = Pointer::of("/process/args");
 
-/// Says now, while the caller of `create` still listens, if there is no program.
+/// Says now, while the caller of `create` still listens, if there is no program; and finds what it is told about its
+/// user, before a filter forbids to look.
 pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
     plan.init(ARGS.child(0), Step::FindProgram { candidates: candidates(spec)? });
+    let has_home = environment(spec).iter().any(|variable| variable.starts_with("HOME="));
+    if let (false, Some(process)) = (has_home, spec.oci().process()) {
+        plan.init("/process/user", Step::FindHome { uid: process.user().uid() });
+    }
     Ok(())
 }
 
@@ -40,16 +45,12 @@ pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Res
 /// The end of init.
 pub(super) fn execute(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
     let Some(process) = spec.oci().process() else { return Ok(()) };
-    let environment = environment(spec);
-    let has_home = environment.iter().any(|variable| variable.starts_with("HOME="));
     plan.init(
         "/process/args",
         Step::Execute {
             candidates: candidates(spec)?,
             arguments: texts(&ARGS, process.args().iter().flatten())?,
-            environment: texts(&Pointer::of("/process/env"), environment)?,
-            home: if has_home { Home::AsGiven } else { Home::FromPasswd },
-            uid: process.user().uid(),
+            environment: texts(&Pointer::of("/process/env"), environment(spec))?,
         },
     );
     Ok(())
