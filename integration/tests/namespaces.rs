@@ -86,6 +86,43 @@ fn each_namespace_can_be_joined_by_its_path() {
 }
 
 #[test]
+fn a_container_with_a_user_namespace_joins_the_namespaces_of_one_without() {
+    let test = &Test::new();
+    let first = &test.start(&test.bundle(sleeper));
+    promises([("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid")].map(|(kind, link)| {
+        let path = format!("/proc/{}/ns/{link}", first.pid);
+        let shares = move || {
+            let second = test.create(&test.bundle(|config| {
+                without(config, kind);
+                namespace(config, kind, Some(json!({"type": kind, "path": path})));
+                namespace(config, "user", Some(json!({"type": "user"})));
+                config["linux"]["uidMappings"] =
+                    json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+                config["linux"]["gidMappings"] =
+                    json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+                config["process"]["rlimits"] = json!([]);
+                if kind == "ipc" {
+                    // A queue file system can only be mounted by an owner of the ipc namespace.
+                    config["mounts"]
+                        .as_array_mut()
+                        .expect("a list")
+                        .retain(|mount| mount["type"] != "mqueue");
+                }
+                if kind == "pid" {
+                    // A procfs can only be mounted by an owner of the pid namespace.
+                    config["mounts"].as_array_mut().expect("a list").retain(|mount| mount["type"] != "proc");
+                    config["linux"]["maskedPaths"] = json!([]);
+                    config["linux"]["readonlyPaths"] = json!([]);
+                }
+            }));
+            assert_eq!(second.namespace(link), first.namespace(link));
+            assert_ne!(second.namespace("user"), first.namespace("user"));
+        };
+        (format!("a {kind} namespace joined from a user namespace"), shares)
+    }));
+}
+
+#[test]
 fn a_user_namespace_has_the_mappings_that_were_asked_for() {
     let test = Test::new();
     let container = test.create(&test.bundle(|config| {
