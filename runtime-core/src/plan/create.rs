@@ -17,12 +17,13 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
 
     // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted. It executes init
     // while the limits are set, and waits: it does nothing before it gets its part of this list.
-    let (cgroup, limits) = limits::make_cgroup(plan, spec, host, request)?;
+    let (cgroup, mut limits) = limits::make_cgroup(plan, spec, host, request)?;
     namespaces::start_process(plan, spec, host);
-    limits::limit_cgroup(plan, limits);
+    limits::limit_resources(plan, &mut limits);
 
     // Inside, in the host's tree still. The cgroup namespace's root is the cgroup that init stands in by now.
     namespaces::enter(plan, spec, host, request)?;
+    limits::limit_devices(plan, limits);
     rootfs::mount(plan, spec, request)?;
     mounts::make(plan, spec, host, &cgroup)?;
     rootfs::make_devices(plan, spec)?;

@@ -11,8 +11,13 @@ use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Namespace, Step};
 
-/// What is done to a cgroup, with the fields that ask for it.
-pub(super) type Limits = Vec<(Pointer, Action)>;
+/// What is done to a cgroup when it has a process, with the fields that ask for it.
+pub(super) struct Limits {
+    /// Before the process does anything.
+    resources: Vec<(Pointer, Action)>,
+    /// Before the user's program does anything: init is let make every node.
+    devices: Option<(Pointer, Action)>,
+}
 
 /// Makes the cgroup; answers where it is, and its limits.
 pub(super) fn make_cgroup(
@@ -27,14 +32,21 @@ pub(super) fn make_cgroup(
     let planned = cgroup::plan(request.id.as_str(), path, resources, &host.cgroups)?;
     let origin = if path.is_some() { Pointer::of("/linux/cgroupsPath") } else { Pointer::NONE };
     plan.host(origin, Action::CreateCgroup(planned.paths.clone()));
-    let knobs = planned.knobs.into_iter().map(|(origin, knob)| (origin, Action::SetLimit(knob)));
-    let devices = planned.devices.map(|(origin, rules)| (origin, Action::RestrictDevices(rules)));
-    Ok((planned.paths, knobs.chain(devices).collect()))
+    let limits = Limits {
+        resources: planned.knobs.into_iter().map(|(origin, knob)| (origin, Action::SetLimit(knob))).collect(),
+        devices: planned.devices.map(|(origin, rules)| (origin, Action::RestrictDevices(rules))),
+    };
+    Ok((planned.paths, limits))
 }
 
-/// Limits the cgroup.
-pub(super) fn limit_cgroup(plan: &mut Draft, limits: Limits) {
-    for (origin, action) in limits {
+/// Limits what the process may use.
+pub(super) fn limit_resources(plan: &mut Draft, limits: &mut Limits) {
+    limits.resources.drain(..).for_each(|(origin, action)| plan.host(origin, action));
+}
+
+/// Limits which devices the program may use, while init works: the kernel takes its time to check the rules.
+pub(super) fn limit_devices(plan: &mut Draft, limits: Limits) {
+    if let Some((origin, action)) = limits.devices {
         plan.host(origin, action);
     }
 }
