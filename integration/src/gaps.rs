@@ -56,6 +56,8 @@ const GAPS: &[Gap] = &[
     gap(Kind::Crun, "an unknown propagation", "ignores it"),
     gap(Kind::Crun, "an oom score out of range", LEAVES_CGROUP),
     gap(Kind::Runc, "an rlimit twice", "takes the last"),
+    gap(Kind::Crun, "another file at the path of a device", "leaves it there"),
+    gap(Kind::Runc, "another file at the path of a device", "leaves it there"),
     race(Kind::Crun, "the order of hooks", "runs poststart without waiting for startContainer"),
     gap(Kind::Runc, "the order of hooks", "runs poststart during create"),
     gap(Kind::Runc, "the state that poststart reads", "runs poststart during create"),

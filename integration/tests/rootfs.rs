@@ -215,6 +215,19 @@ fn devices_are_made_and_others_refused() {
 }
 
 #[test]
+fn another_file_at_the_path_of_a_device_is_an_error() {
+    promise("another file at the path of a device", || {
+        let test = Test::new();
+        let bundle = test.bundle(|config| {
+            config["linux"]["devices"] = json!([{"path": "/srv/probe", "type": "c", "major": 1, "minor": 3}]);
+        });
+        std::fs::create_dir_all(bundle.inside("srv")).expect("the root is ours");
+        std::fs::write(bundle.inside("srv/probe"), "not a device").expect("the root is ours");
+        test.try_create(&bundle).fails_with(&["file exists"]);
+    });
+}
+
+#[test]
 fn the_propagation_of_the_root_is_as_asked() {
     let test = Test::new();
     for (asked, word) in [("rprivate", None), ("rslave", Some("master:")), ("rshared", Some("shared:"))] {
