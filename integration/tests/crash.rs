@@ -20,7 +20,7 @@ use integration::{Bundle, Kind, Test, World, runtime};
 use serde_json::{Value, json};
 
 /// At how many calls fewer a command is killed in the usual run; a prime, so that no period of its calls is met.
-const STRIDE: u32 = 7;
+const STRIDE: u32 = 17;
 
 /// A command that takes longer may wait for us.
 const TICK: Duration = Duration::from_millis(30);

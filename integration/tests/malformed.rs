@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 mod mutants;
 
 /// How many are tried in the usual run, in all worlds together.
-const SAMPLE: usize = 320;
+const SAMPLE: usize = 600;
 
 #[test]
 fn damaged_configurations_do_no_harm_on_the_host() {
