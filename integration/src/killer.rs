@@ -112,8 +112,11 @@ fn entered(pid: Pid) -> Option<u64> {
     ptrace(libc::PTRACE_GET_SYSCALL_INFO, raw(pid), size_of_val(&info), info.as_mut_ptr().cast()).ok()?;
     // SAFETY: all zeros is a valid value, and the kernel wrote over it what it has to say.
     let info = unsafe { info.assume_init() };
-    // SAFETY: the kernel says that this is the part which it wrote.
-    (info.op == libc::PTRACE_SYSCALL_INFO_ENTRY).then(|| unsafe { info.u.entry }.nr)
+    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+        return None;
+    }
+    // SAFETY: at an entry, this is the member that the kernel has filled.
+    Some(unsafe { info.u.entry }.nr)
 }
 
 fn raw(pid: Pid) -> i32 {
