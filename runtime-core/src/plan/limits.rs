@@ -15,7 +15,7 @@ use crate::step::{Namespace, Step};
 pub(super) struct Limits {
     /// Before the process does anything.
     resources: Vec<(Pointer, Action)>,
-    /// Before the user's program does anything: init is let make every node.
+    /// Before the user's program does anything; the rules let init make every node.
     devices: Option<(Pointer, Action)>,
 }
 
@@ -32,10 +32,14 @@ pub(super) fn make_cgroup(
     let planned = cgroup::plan(request.id.as_str(), path, resources, &host.cgroups)?;
     let origin = if path.is_some() { Pointer::of("/linux/cgroupsPath") } else { Pointer::NONE };
     plan.host(origin, Action::CreateCgroup(planned.paths.clone()));
-    let limits = Limits {
+    let mut limits = Limits {
         resources: planned.knobs.into_iter().map(|(origin, knob)| (origin, Action::SetLimit(knob))).collect(),
         devices: planned.devices.map(|(origin, rules)| (origin, Action::RestrictDevices(rules))),
     };
+    if host.cgroups.v1_with("devices").is_some() {
+        // Version 1 takes one rule after the other: in between, init may be forbidden what it needs.
+        limits.resources.extend(limits.devices.take());
+    }
     Ok((planned.paths, limits))
 }
 
