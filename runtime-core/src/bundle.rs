@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, stat, statat};
 use rustix::io::Errno;
 
 use crate::error::{ConfigError, Context, Error, Result};
@@ -28,10 +27,7 @@ impl Bundle {
     /// The directory or the file can't be read, or the file is not a valid configuration.
     pub fn open(path: &Path) -> Result<Bundle> {
         let path = absolute(path)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = open(&path, flags, Mode::empty())
-            .doing(|| format!("cannot open the bundle {}", path.display()))?;
-        let spec = Spec::parse(read_config(&directory, &path)?)?;
+        let spec = Spec::parse(read_config(&path)?)?;
         Ok(Bundle { path, spec })
     }
 
@@ -72,31 +68,33 @@ impl Bundle {
     }
 }
 
-fn read_config(directory: &OwnedFd, path: &Path) -> Result<Vec<u8>> {
+fn read_config(bundle: &Path) -> Result<Vec<u8>> {
+    let path = bundle.join(CONFIG);
+    let reading = || format!("cannot read {}", path.display());
     // Not to wait for a writer, should it be a pipe.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file =
-        openat(directory.as_fd(), CONFIG, flags, Mode::empty()).doing(|| not_opened(directory, path))?;
-    let reading = || format!("cannot read {}", path.join(CONFIG).display());
+    let file = open(&path, flags, Mode::empty()).map_err(|errno| not_opened(bundle, errno))?;
     let stat = fstat(&file).doing(reading)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(
-            ConfigError::new("", format!("{} is not a regular file", path.join(CONFIG).display())).into()
-        );
+        return Err(ConfigError::new("", format!("{} is not a regular file", path.display())).into());
     }
-    let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX).min(MAX_SIZE);
-    let mut raw = Vec::with_capacity(size.saturating_add(1));
     // One byte more than is allowed, for the parser to refuse.
-    File::from(file).take(MAX_SIZE as u64 + 1).read_to_end(&mut raw).doing(reading)?;
+    let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX).min(MAX_SIZE + 1);
+    let mut raw = vec![0; size];
+    File::from(file).read_exact(&mut raw).doing(reading)?;
     Ok(raw)
 }
 
-// Engines look for these words.
-fn not_opened(directory: &OwnedFd, path: &Path) -> String {
-    match statat(directory, CONFIG, AtFlags::empty()) {
-        Err(Errno::NOENT) => format!("JSON specification file {CONFIG} not found in {}", path.display()),
-        _ => format!("cannot open {}", path.join(CONFIG).display()),
-    }
+// Is it the bundle, or what should be in it? Engines look for the words about the file.
+fn not_opened(bundle: &Path, errno: Errno) -> Error {
+    let doing = match stat(bundle) {
+        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => match errno {
+            Errno::NOENT => format!("JSON specification file {CONFIG} not found in {}", bundle.display()),
+            _ => format!("cannot open {}", bundle.join(CONFIG).display()),
+        },
+        _ => format!("cannot open the bundle {}", bundle.display()),
+    };
+    Error::System { doing, errno }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -238,7 +238,7 @@ impl Looks {
         for entry in fs::read_dir(thread.join("ns")).into_iter().flatten().flatten() {
             all.insert(format!("ns/{}", entry.file_name().to_string_lossy()), link_of(&entry.path()));
         }
-        all.insert("session".into(), format!("{:?}", rustix::process::getsid(None)));
+        all.insert("session".into(), session().to_string());
         all.insert("environment".into(), format!("{:?}", std::env::vars_os().collect::<Vec<_>>()));
         Looks(all)
     }
@@ -249,6 +249,12 @@ impl Looks {
         let differing = names.into_iter().filter(|name| self.0.get(*name) != now.0.get(*name));
         differing.map(|name| format!("{name}: {:?}, was {:?}", now.0.get(name), self.0.get(name))).collect()
     }
+}
+
+/// The session's id: 0 when its leader is outside this pid namespace, which rustix holds to be impossible.
+fn session() -> i32 {
+    // SAFETY: it takes no pointer and cannot fail for the caller itself.
+    unsafe { libc::getsid(0) }
 }
 
 fn link_of(path: &Path) -> String {

@@ -1,6 +1,6 @@
 //! `run`: create and start in one go, and in the foreground wait for the end.
 
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
@@ -48,7 +48,8 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
         rustix::process::set_child_subreaper(Some(Pid::INIT))
             .doing(|| "cannot become a child subreaper".into())?;
     }
-    foreground(&launch, is_set(matches, "keep"), session)
+    // This process ends with the container: the kernel takes back all at once what would be given back piece by piece.
+    foreground(&ManuallyDrop::new(launch), is_set(matches, "keep"), session)
 }
 
 // What is run.
@@ -106,7 +107,7 @@ impl Launch {
 // replace the container's status by a death of our own.
 fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, Failure> {
     let blocked = signals::block_all();
-    let queue = blocked.queue()?;
+    let queue = ManuallyDrop::new(blocked.queue()?);
     mem::forget(blocked);
     let (_, running) = launch.go()?;
     let pass_on = |signal| {

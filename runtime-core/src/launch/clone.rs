@@ -7,6 +7,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{from_ref, null};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -78,8 +79,8 @@ struct Memory {
     join: Vec<RawFd>,
     user_namespace: UserNamespace,
     argument: [u8; 12],
-    child_stack: Stack,
-    joiner_stack: Stack,
+    child_stack: Box<MaybeUninit<Stack>>,
+    joiner_stack: Box<MaybeUninit<Stack>>,
 }
 
 /// `libc` has this constant in a type that is too narrow for it.
@@ -109,8 +110,8 @@ pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
         join: request.join.iter().map(AsRawFd::as_raw_fd).collect(),
         user_namespace: request.user_namespace,
         argument: decimal(request.dialogue_place),
-        child_stack: Stack(UnsafeCell::new([0; STACK_SIZE])),
-        joiner_stack: Stack(UnsafeCell::new([0; STACK_SIZE])),
+        child_stack: Box::new_uninit(),
+        joiner_stack: Box::new_uninit(),
     });
     memory.request = child_request(&memory, namespaces, cgroup);
     let changes_user = memory.user_namespace != UserNamespace::Same;
@@ -139,7 +140,7 @@ fn child_request(memory: &Memory, namespaces: u64, cgroup: Option<RawFd>) -> lib
         pidfd: from_ref(&memory.pidfd) as u64,
         child_tid: from_ref(&memory.child) as u64,
         exit_signal,
-        stack: from_ref(&memory.child_stack) as u64,
+        stack: memory.child_stack.as_ptr() as u64,
         stack_size: STACK_SIZE as u64,
         cgroup: cgroup.unwrap_or(0) as u64,
         ..no_request()
@@ -157,7 +158,7 @@ fn clone_through_joiner(memory: &Memory) -> Result<u32, Errno> {
         flags: (libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_CHILD_CLEARTID) as u64,
         child_tid: from_ref(&memory.joiner) as u64,
         exit_signal: libc::SIGCHLD as u64,
-        stack: from_ref(&memory.joiner_stack) as u64,
+        stack: memory.joiner_stack.as_ptr() as u64,
         stack_size: STACK_SIZE as u64,
         ..no_request()
     };

@@ -85,7 +85,7 @@ const OBJECTS: [&str; 33] = [
 ];
 
 /// Parses a document; the second value is what is odd about it.
-pub(super) fn read(raw: &[u8]) -> Result<(oci::Spec, Vec<ConfigError>), ConfigError> {
+pub(super) fn read(raw: &[u8]) -> Result<(Box<oci::Spec>, Vec<ConfigError>), ConfigError> {
     if raw.len() > MAX_SIZE {
         let problem = format!("the file has {} bytes and may have {MAX_SIZE} at most", raw.len());
         return Err(ConfigError::new("", problem));
@@ -282,7 +282,7 @@ fn is_capability(name: &str) -> bool {
 
 /// Parses a document that the types refused once more, slowly: with nulls taken as absent, also where oci-spec has no
 /// room for an absent value, and with a record of where parsing is.
-fn again_with_path(raw: &[u8]) -> Result<oci::Spec, ConfigError> {
+fn again_with_path(raw: &[u8]) -> Result<Box<oci::Spec>, ConfigError> {
     let (mut document, _) = prepare(raw)?;
     drop_nulls(&mut document);
     serde_path_to_error::deserialize(document).map_err(mistyped)

@@ -29,7 +29,8 @@ pub const MAX_SIZE: usize = 16 << 20;
 /// is `None`, and `process.user` is there.
 #[derive(Clone)]
 pub struct Spec {
-    oci: oci::Spec,
+    // It has thousands of bytes: not to be moved about.
+    oci: Box<oci::Spec>,
     raw: Vec<u8>,
     warnings: Vec<ConfigError>,
 }

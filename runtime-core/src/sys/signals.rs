@@ -19,11 +19,12 @@ pub struct Blocked {
 
 /// Blocks every signal that can be blocked (not SIGKILL, SIGSTOP, and those that libc keeps for itself).
 pub fn block_all() -> Blocked {
-    let mut former = MaybeUninit::uninit();
+    // The kernel fills only the part of it that it knows.
+    // SAFETY: all zeros is a set, the empty one.
+    let mut former = unsafe { MaybeUninit::zeroed().assume_init() };
     // SAFETY: both pointers lead to a sigset_t that lives through the call.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all(), former.as_mut_ptr()) };
-    // SAFETY: the call above can't fail (its first argument is valid), so it filled the set.
-    Blocked { former: unsafe { former.assume_init() } }
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all(), &mut former) };
+    Blocked { former }
 }
 
 impl Blocked {
@@ -44,6 +45,9 @@ impl Blocked {
 
 impl Drop for Blocked {
     fn drop(&mut self) {
+        if is_all(&self.former) {
+            return;
+        }
         // SAFETY: the set was filled by the kernel; a null pointer says that the present one isn't wanted.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.former, ptr::null_mut()) };
     }
@@ -107,6 +111,18 @@ fn all() -> libc::sigset_t {
     unsafe { set.assume_init() }
 }
 
+fn has(set: &libc::sigset_t, signal: i32) -> bool {
+    // SAFETY: the set is initialised.
+    unsafe { libc::sigismember(set, signal) == 1 }
+}
+
+// Nothing is left to restore then. SIGKILL and SIGSTOP are in no set of the kernel's.
+fn is_all(set: &libc::sigset_t) -> bool {
+    let all = all();
+    let mut blockable = (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal));
+    blockable.all(|signal| !has(&all, signal) || has(set, signal))
+}
+
 fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
@@ -130,11 +146,6 @@ mod tests {
         // SAFETY: a null pointer changes nothing; the other one leads to a sigset_t.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ptr::null(), &mut set) };
         set
-    }
-
-    fn has(set: &libc::sigset_t, signal: i32) -> bool {
-        // SAFETY: the set is initialised.
-        unsafe { libc::sigismember(set, signal) == 1 }
     }
 
     #[test]
