@@ -31,6 +31,11 @@ impl Dialogue {
     /// Says "at this step" and waits for the word to go on.
     pub fn wait_at(&self, step: u32) -> Outcome {
         self.report(Report::AtBarrier { step })?;
+        self.await_word()
+    }
+
+    /// Waits for the word to go on.
+    pub fn await_word(&self) -> Outcome {
         let mut word = [0];
         match sys::receive(&self.socket, &mut word).of(Call::Receive)? {
             (1, None) if word == [GO] => Ok(()),

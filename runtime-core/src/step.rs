@@ -393,6 +393,9 @@ vocabulary! {
         },
         /// Waits on a socket that the parent sends until `start` connects; the dialogue goes on there.
         28 => AwaitStart,
+        /// Waits for the word to go on. Unlike at a barrier, nothing that the parent does before it needs init to have
+        /// come so far, so the word may be there already.
+        36 => AwaitWord,
         /// Filters system calls from here on.
         29 => InstallSeccomp {
             /// `SECCOMP_FILTER_FLAG_*` bits.

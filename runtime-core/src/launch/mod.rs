@@ -118,6 +118,7 @@ impl Walk<'_> {
                 }
                 Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
+                Deed::Init(Step::AwaitWord) => self.give_word()?,
                 Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
             }
@@ -208,6 +209,11 @@ impl Walk<'_> {
     fn lend(&mut self, loan: OwnedFd) -> Result<()> {
         self.give_due()?;
         self.born()?.dialogue.lend(loan.as_fd()).doing(lost)
+    }
+
+    fn give_word(&mut self) -> Result<()> {
+        self.give_due()?;
+        self.born()?.dialogue.go().doing(lost)
     }
 
     fn meet_at(&mut self, number: u32) -> Result<()> {

@@ -186,6 +186,7 @@ impl Display for Step<Owned> {
             }
             Step::FindProgram { candidates } => write!(f, "find the program: {}", list(candidates)),
             Step::FindHome { uid } => write!(f, "find the home of user {uid}"),
+            Step::AwaitWord => write!(f, "wait for the word to start"),
             Step::AwaitStart => write!(f, "wait for start"),
             Step::InstallSeccomp { .. } => write!(f, "install the system call filter"),
             Step::SetCapabilities { effective, permitted, inheritable, ambient } => write!(

@@ -27,18 +27,27 @@ pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
 
 /// The container is complete: what only the parent may set, then its record, then it is its own master.
 pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
-    plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });
-    limits::limit_process(plan, spec);
+    let (mut before, mut after) = (Draft::default(), Draft::default());
+    limits::limit_process(&mut before, spec);
     if let Some(path) = &request.pid_file {
-        plan.host(Pointer::NONE, Action::WritePidFile(path.clone()));
+        before.host(Pointer::NONE, Action::WritePidFile(path.clone()));
     }
+    hooks::before_start(&mut after, spec);
+    // A record can be taken back: if there is no more to do, nobody waits for anybody.
+    if !request.wait_for_start && before.entries.is_empty() && after.entries.is_empty() {
+        plan.host(Pointer::NONE, Action::Record);
+        plan.init(Pointer::NONE, Step::AwaitWord);
+        return Ok(());
+    }
+    plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });
+    plan.entries.append(&mut before.entries);
     plan.host(Pointer::NONE, Action::Record);
     if request.wait_for_start {
         plan.host(Pointer::NONE, Action::LendStartSocket);
         plan.init(Pointer::NONE, Step::AwaitStart);
         plan.init(Pointer::NONE, Step::Barrier { point: Point::Start });
     }
-    hooks::before_start(plan, spec);
+    plan.entries.append(&mut after.entries);
     Ok(())
 }
 
