@@ -43,7 +43,7 @@ fn command() -> u8 {
         Ok(status) => status,
         Err(failure) => {
             log.error(&failure.to_string());
-            1
+            failure.status()
         }
     }
 }

@@ -396,6 +396,11 @@ vocabulary! {
         /// Waits for the word to go on. Unlike at a barrier, nothing that the parent does before it needs init to have
         /// come so far, so the word may be there already.
         36 => AwaitWord,
+        /// Enters namespaces of the process whose descriptor the parent sends, all at once.
+        37 => EnterContainer {
+            /// Which.
+            kinds: F::List<Namespace>,
+        },
         /// Filters system calls from here on.
         29 => InstallSeccomp {
             /// `SECCOMP_FILTER_FLAG_*` bits.

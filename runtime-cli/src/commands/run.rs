@@ -131,7 +131,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
 }
 
 // Until the container's first process has ended, hands its signals on to it.
-fn attend(pidfd: BorrowedFd<'_>, pid: Pid, queue: &Queue, pass_on: impl Fn(i32)) -> Result<(), Failure> {
+pub(super) fn attend(pidfd: BorrowedFd<'_>, pid: Pid, queue: &Queue, pass_on: impl Fn(i32)) -> Result<(), Failure> {
     loop {
         let mut ready = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::new(queue, PollFlags::IN)];
         poll(&mut ready, None).doing(|| "cannot wait for the container".into())?;
@@ -162,7 +162,7 @@ fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spe
 }
 
 // As shells do.
-fn status(exit: Exit) -> u8 {
+pub(super) fn status(exit: Exit) -> u8 {
     match exit {
         Exit::Code(code) => code,
         Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),

@@ -89,12 +89,20 @@ const OBJECTS: [Path; 33] = [
 
 /// Parses a document; the second value is what is odd about it.
 pub(super) fn read(raw: &[u8]) -> Result<(Box<oci::Spec>, Vec<ConfigError>), ConfigError> {
+    read_changed(raw, |_| Ok(()))
+}
+
+/// The same for a document with changes.
+pub(super) fn read_changed(
+    raw: &[u8],
+    change: impl Fn(&mut Value) -> Result<(), ConfigError>,
+) -> Result<(Box<oci::Spec>, Vec<ConfigError>), ConfigError> {
     if raw.len() > MAX_SIZE {
         let problem = format!("the file has {} bytes and may have {MAX_SIZE} at most", raw.len());
         return Err(ConfigError::new("", problem));
     }
-    let (document, warnings) = prepare(raw)?;
-    let spec = serde_json::from_value(document).or_else(|_| again_with_path(raw))?;
+    let (document, warnings) = prepare(raw, &change)?;
+    let spec = serde_json::from_value(document).or_else(|_| again_with_path(raw, &change))?;
     // JSON can't contain the byte itself, only this escape; nearly no document does.
     if raw.contains(&b'\\') && raw.windows(6).any(|six| six == br"\u0000") {
         refuse_nul(&spec)?;
@@ -102,9 +110,12 @@ pub(super) fn read(raw: &[u8]) -> Result<(Box<oci::Spec>, Vec<ConfigError>), Con
     Ok((spec, warnings))
 }
 
-fn prepare(raw: &[u8]) -> Result<(Value, Vec<ConfigError>), ConfigError> {
+type Change<'a> = &'a dyn Fn(&mut Value) -> Result<(), ConfigError>;
+
+fn prepare(raw: &[u8], change: Change<'_>) -> Result<(Value, Vec<ConfigError>), ConfigError> {
     let mut document = serde_json::from_slice(raw).map_err(not_json)?;
     check_version(&document)?;
+    change(&mut document)?;
     drop_ignored(&mut document);
     drop_empty(&mut document);
     add_user(&mut document);
@@ -276,15 +287,15 @@ fn drop_unknown_capabilities(document: &mut Value) -> Vec<ConfigError> {
     warnings
 }
 
-fn is_capability(name: &str) -> bool {
+pub(super) fn is_capability(name: &str) -> bool {
     let name: serde::de::value::StrDeserializer<'_, ValueError> = name.into_deserializer();
     oci::Capability::deserialize(name).is_ok()
 }
 
 /// Parses a document that the types refused once more, slowly: with nulls taken as absent, also where oci-spec has no
 /// room for an absent value, and with a record of where parsing is.
-fn again_with_path(raw: &[u8]) -> Result<Box<oci::Spec>, ConfigError> {
-    let (mut document, _) = prepare(raw)?;
+fn again_with_path(raw: &[u8], change: Change<'_>) -> Result<Box<oci::Spec>, ConfigError> {
+    let (mut document, _) = prepare(raw, change)?;
     drop_nulls(&mut document);
     serde_path_to_error::deserialize(document).map_err(mistyped)
 }
