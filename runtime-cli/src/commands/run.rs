@@ -131,7 +131,12 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
 }
 
 // Until the container's first process has ended, hands its signals on to it.
-pub(super) fn attend(pidfd: BorrowedFd<'_>, pid: Pid, queue: &Queue, pass_on: impl Fn(i32)) -> Result<(), Failure> {
+pub(super) fn attend(
+    pidfd: BorrowedFd<'_>,
+    pid: Pid,
+    queue: &Queue,
+    pass_on: impl Fn(i32),
+) -> Result<(), Failure> {
     loop {
         let mut ready = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::new(queue, PollFlags::IN)];
         poll(&mut ready, None).doing(|| "cannot wait for the container".into())?;
