@@ -32,15 +32,22 @@ pub(super) fn send_descriptor(socket: &Path, word: &str, descriptor: BorrowedFd<
 
 fn send_bytes(socket: &Path, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<()> {
     let connection = connect(socket).doing(|| format!("cannot connect to {}", socket.display()))?;
+    send_over(&connection, bytes, descriptor).doing(|| format!("cannot send to {}", socket.display()))
+}
+
+fn send_over(connection: &OwnedFd, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let descriptors = [descriptor];
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    rustix::io::retry_on_intr(|| {
-        rustix::net::sendmsg(&connection, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
-    })
-    .doing(|| format!("cannot send to {}", socket.display()))
-    .map(|_| ())
+    let sent = rustix::io::retry_on_intr(|| {
+        rustix::net::sendmsg(connection, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
+    });
+    match sent {
+        // A broken pipe would be taken for that of the dialogue with init.
+        Err(Errno::PIPE | Errno::CONNRESET) => Err(Errno::NOTCONN),
+        answer => answer.map(|_| ()),
+    }
 }
 
 fn connect(path: &Path) -> Result<OwnedFd, Errno> {
@@ -113,6 +120,14 @@ mod tests {
         let scratch = Scratch::new();
         let answer = send_descriptor(&scratch.path().join("s"), "standard", std::io::stdin().as_fd());
         assert!(answer.unwrap_err().to_string().ends_with("/s: no such file or directory"));
+    }
+
+    #[test]
+    fn a_listener_that_goes_away_does_not_look_like_the_death_of_init() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(theirs);
+        let answer = send_over(&ours.into(), b"standard", std::io::stdin().as_fd());
+        assert_eq!(answer, Err(Errno::NOTCONN));
     }
 
     #[test]
