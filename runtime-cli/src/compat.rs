@@ -29,13 +29,19 @@ pub(crate) fn parse_rootless(text: &str) -> Result<Option<bool>, &'static str> {
     }
 }
 
-/// RUNC-COMPAT: users know failures of these two commands by their prefix; the others have none.
+/// RUNC-COMPAT: users know failures of these commands by their prefix; the others have none.
 pub(crate) fn prefix(verb: &str) -> &'static str {
     match verb {
         "create" => "runtime create failed: ",
         "run" => "runtime run failed: ",
+        "exec" => "exec failed: ",
         _ => "",
     }
+}
+
+/// RUNC-COMPAT: a failure of `exec` itself can be told from one of its program.
+pub(crate) fn failure_status(verb: &str) -> u8 {
+    if verb == "exec" { 255 } else { 1 }
 }
 
 /// RUNC-COMPAT: engines send `kill --all` to sweep up what may remain, and don't expect it to complain that nothing

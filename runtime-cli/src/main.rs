@@ -30,6 +30,7 @@ use failure::Failure;
 use log::Log;
 use runtime_core::error::Context;
 
+#[cfg(not(test))]
 #[allow(unsafe_code, reason = "the one name that the C library calls")]
 #[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main(_: i32, _: *const *const u8) -> i32 {
@@ -44,7 +45,7 @@ fn command() -> u8 {
         Ok(status) => status,
         Err(failure) => {
             log.error(&failure.to_string());
-            1
+            failure.status()
         }
     }
 }

@@ -130,6 +130,7 @@ impl<'a> Init<'a> {
             Step::SetLimit { resource, soft, hard } => identity::set_limit(resource, soft, hard),
             Step::FindProgram { candidates } => execute::find(candidates),
             Step::AwaitStart => self.dialogue.await_start(),
+            Step::EnterContainer { kinds } => namespaces::enter(self.dialogue.take_loan()?, kinds.iter()),
             Step::AwaitWord => self.dialogue.await_word(),
             Step::InstallSeccomp { flags, filter } => identity::install_seccomp(flags, self.message.blob(filter)),
             Step::FindHome { uid } => {

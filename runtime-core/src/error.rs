@@ -99,6 +99,8 @@ pub enum Wanted {
     Kill,
     /// `delete` without force.
     Delete,
+    /// `exec`.
+    Exec,
 }
 
 // Engines match on these words, down to `$PATH`.
@@ -115,6 +117,10 @@ fn status_sentence(id: &str, status: Status, wanted: &Wanted) -> String {
     match (wanted, status) {
         (Wanted::Start, Status::Stopped) => "cannot start a container that has stopped".into(),
         (Wanted::Start, _) => "cannot start an already running container".into(),
+        (Wanted::Exec, Status::Paused) => {
+            "cannot exec in a paused container (use --ignore-paused to override)".into()
+        }
+        (Wanted::Exec, _) => "cannot exec in a stopped container".into(),
         (Wanted::Kill, _) => "container not running".into(),
         (Wanted::Delete, status) => {
             format!("cannot delete container {id} that is not stopped: {status}")

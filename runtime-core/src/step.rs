@@ -396,6 +396,11 @@ vocabulary! {
         /// Waits for the word to go on. Unlike at a barrier, nothing that the parent does before it needs init to have
         /// come so far, so the word may be there already.
         36 => AwaitWord,
+        /// Enters namespaces of the process whose descriptor the parent sends, all at once.
+        37 => EnterContainer {
+            /// Which.
+            kinds: F::List<Namespace>,
+        },
         /// Filters system calls from here on.
         29 => InstallSeccomp {
             /// `SECCOMP_FILTER_FLAG_*` bits.
@@ -447,7 +452,7 @@ vocabulary! {
         33 => Conceal,
         /// Opens a terminal in the root's own devpts, makes it the standard streams and the controlling terminal, and
         /// says "at n" with its master. Nobody waits for a word.
-        37 => OpenTerminal {
+        38 => OpenTerminal {
             /// Height in characters, 0 for unknown.
             rows: u32,
             /// Width in characters, 0 for unknown.

@@ -2,6 +2,7 @@
 
 pub(crate) mod create;
 mod delete;
+mod exec;
 mod kill;
 mod list;
 mod plan;
@@ -39,6 +40,7 @@ pub(crate) const VERBS: &[Verb] = &[
     create::VERB,
     start::VERB,
     run::VERB,
+    exec::VERB,
     state::VERB,
     kill::VERB,
     delete::VERB,

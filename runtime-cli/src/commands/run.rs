@@ -136,7 +136,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
 
 // Until the container's first process has ended, hands its signals on to it, and what goes to and comes from its
 // terminal.
-fn attend(
+pub(super) fn attend(
     pidfd: BorrowedFd<'_>,
     pid: Pid,
     queue: &Queue,
@@ -190,7 +190,7 @@ fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spe
 }
 
 // As shells do.
-fn status(exit: Exit) -> u8 {
+pub(super) fn status(exit: Exit) -> u8 {
     match exit {
         Exit::Code(code) => code,
         Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),

@@ -83,7 +83,7 @@ fn make<'a>(place: &'a Place, undo: &mut Undo<'a>) -> Result<Room> {
     open(place, fresh)
 }
 
-fn open(place: &Place, fresh: bool) -> Result<Room> {
+pub(super) fn open(place: &Place, fresh: bool) -> Result<Room> {
     let path = place.directory();
     let directory =
         files::open_place(&path).doing(|| format!("cannot open the cgroup {}", path.display()))?;

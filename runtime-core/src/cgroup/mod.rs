@@ -13,6 +13,7 @@ mod exceptions;
 mod files;
 mod handle;
 mod hierarchies;
+mod inside;
 mod knobs;
 mod life;
 mod mountinfo;
@@ -37,6 +38,7 @@ use crate::plan::Pointer;
 pub use devices::DeviceRules;
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
+pub use inside::Inside;
 pub use knobs::{Hierarchy, Knob, Tolerance};
 pub use paths::Paths;
 

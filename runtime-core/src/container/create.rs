@@ -1,6 +1,6 @@
 //! Making a container: what stands outside of it while the plan is carried out.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -162,6 +162,10 @@ impl<'a> Maker<'a> {
 }
 
 impl Keeper for Maker<'_> {
+    fn container(&self) -> Result<BorrowedFd<'_>> {
+        Err(Error::Died("the plan of a creation enters a container".into()))
+    }
+
     fn keep_cgroup(&mut self, paths: &Paths) -> Result<Cgroup> {
         let mut paths = paths.clone();
         paths.note_missing_ancestors()?;
@@ -211,7 +215,7 @@ impl Keeper for Maker<'_> {
 }
 
 /// Engines read the file whole, without trimming: a number and nothing else, there at once or not at all.
-fn write_pid_file(path: &Path, pid: u32) -> Result<()> {
+pub(super) fn write_pid_file(path: &Path, pid: u32) -> Result<()> {
     let doing = || format!("cannot write the pid file {}", path.display());
     let directory = path.parent().unwrap_or(Path::new("/"));
     let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -3,6 +3,8 @@
 mod console;
 mod create;
 mod delete;
+mod exec;
+mod guest;
 mod hooks;
 mod running;
 mod start;
@@ -16,11 +18,12 @@ use rustix::process::Signal;
 
 use crate::bundle::Bundle;
 use crate::error::{Context, Error, Result, Wanted};
-use crate::spec::ContainerId;
+use crate::spec::{ContainerId, ExecProcess};
 use crate::state::{Record, Signs, State, StateRoot};
 
 pub use console::Console;
-pub use running::{Exit, Running};
+pub use exec::ExecOptions;
+pub use running::{Executed, Exit, Running};
 pub use status::Status;
 
 /// How long a command waits for another one that changes the same container, and for processes to die.
@@ -126,6 +129,14 @@ impl Container {
     /// It was started before, or is dead; or the program can't be executed, or a hook failed: then it is dead.
     pub fn start(&self) -> Result<()> {
         start::start(&self.root, &self.id)
+    }
+
+    /// Starts a further process in the container; it inherits the standard streams of this process, its parent.
+    ///
+    /// # Errors
+    /// The container doesn't run, or is paused; the process can't be started as asked for: then it is gone.
+    pub fn exec(&self, process: &ExecProcess, options: &ExecOptions) -> Result<Executed> {
+        exec::exec(self, process, options)
     }
 
     /// Sends a signal to the container's first process, or with `all` to every one. SIGKILL reaches every process of a

@@ -78,15 +78,55 @@ impl Running {
     /// # Errors
     /// Somebody else has reaped it.
     pub fn wait(&self) -> Result<Exit> {
-        let answer = rustix::io::retry_on_intr(|| {
-            rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED)
-        });
-        let status = answer.doing(|| "cannot wait for the container".into())?;
-        status
-            .as_ref()
-            .and_then(exit)
-            .ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
+        wait(&self.process)
     }
+}
+
+/// A further process of a container of which this process is the parent.
+#[derive(Debug)]
+pub struct Executed {
+    process: Process,
+}
+
+impl Executed {
+    pub(super) fn new(process: Process) -> Self {
+        Executed { process }
+    }
+
+    /// The process, as this process numbers it.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.pid.cast_signed()).unwrap_or(Pid::INIT)
+    }
+
+    /// The process; readable when it has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd.as_fd()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It has ended, or the signal is none.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        sys::process::send_signal(self.pidfd(), signal).doing(|| format!("cannot send signal {signal}"))
+    }
+
+    /// Waits until it has ended, and reaps it.
+    ///
+    /// # Errors
+    /// Somebody else has reaped it.
+    pub fn wait(&self) -> Result<Exit> {
+        wait(&self.process)
+    }
+}
+
+fn wait(process: &Process) -> Result<Exit> {
+    let answer = rustix::io::retry_on_intr(|| {
+        rustix::process::waitid(WaitId::PidFd(process.pidfd.as_fd()), WaitIdOptions::EXITED)
+    });
+    let status = answer.doing(|| "cannot wait for the container".into())?;
+    let exit = status.as_ref().and_then(exit);
+    exit.ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
 }
 
 fn exit(status: &WaitIdStatus) -> Option<Exit> {

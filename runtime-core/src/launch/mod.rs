@@ -10,24 +10,24 @@ mod procfs;
 mod report;
 mod terminal;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use rustix::process::WaitId;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::cgroup::{Cgroup, Paths};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
-use crate::plan::{Action, Deed, NamespaceAt, Plan};
+use crate::plan::{Action, Deed, Plan};
 use crate::step::{Namespace, Step};
 use crate::wire::{Blob, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
 use dialogue::{Dialogue, Heard};
-pub(crate) use loans::file_name as namespace_file;
 pub(crate) use report::unexpected;
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
@@ -42,6 +42,8 @@ pub(crate) trait Keeper {
     fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()>;
     /// The socket on which init waits for `start`.
     fn start_socket(&mut self) -> Result<OwnedFd>;
+    /// The container's first process, whose namespaces a further one enters.
+    fn container(&self) -> Result<BorrowedFd<'_>>;
     /// Keeps the cgroup, which was just made, for the end.
     fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
 }
@@ -135,7 +137,27 @@ impl Walk<'_> {
             Action::CreateCgroup(paths) => self.cgroup = Some(self.keeper.keep_cgroup(paths)?),
             Action::SetLimit(knob) => self.cgroup()?.apply(knob)?,
             Action::RestrictDevices(rules) => self.cgroup()?.restrict(rules)?,
-            Action::Clone { new, join, into_cgroup } => self.give_birth(new, join, *into_cgroup)?,
+            Action::Clone { new, join, into_cgroup } => {
+                let join: Vec<OwnedFd> = join.iter().map(loans::open_joined).collect::<Result<_>>()?;
+                let join: Vec<_> = join.iter().map(|each| (each.as_fd(), 0)).collect();
+                self.give_birth(new, &join, *into_cgroup)?;
+            }
+            Action::CloneInside { kinds, into_cgroup } => {
+                let container = self.container()?;
+                let flags = kinds.iter().map(|kind| clone_flag(*kind)).sum();
+                let join: Vec<_> = (flags != 0).then_some((container.as_fd(), flags)).into_iter().collect();
+                self.give_birth(&[], &join, *into_cgroup)?;
+            }
+            Action::LendContainer => {
+                let container = self.container()?;
+                self.lend(container)?;
+            }
+            Action::SetAffinity(cpus) => {
+                let pid = rustix::process::Pid::from_raw(self.process()?.pid.cast_signed());
+                let mut set = CpuSet::new();
+                cpus.below(CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
+                sched_setaffinity(pid, &set).doing(|| "sched_setaffinity".into())?;
+            }
             Action::WriteIdMaps { uids, gids } => {
                 id_maps::write(self.process()?.pid, uids, gids)?;
                 self.born()?.dialogue.go().doing(lost)?;
@@ -175,17 +197,27 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn give_birth(&mut self, new: &[Namespace], join: &[NamespaceAt], into_cgroup: bool) -> Result<()> {
+    /// A copy: what the keeper has can't be held on to while the walk goes on.
+    fn container(&self) -> Result<OwnedFd> {
+        let container = self.keeper.container()?;
+        rustix::io::fcntl_dupfd_cloexec(container, 3).doing(|| "cannot prepare the init program".into())
+    }
+
+    fn give_birth(
+        &mut self,
+        new: &[Namespace],
+        join: &[(BorrowedFd<'_>, u64)],
+        into_cgroup: bool,
+    ) -> Result<()> {
         let doing = || "cannot prepare the init program".to_string();
-        let join: Vec<OwnedFd> = join.iter().map(loans::open_joined).collect::<Result<_>>()?;
         let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
         let theirs = self.descriptors.out_of_the_way(theirs).doing(doing)?;
         let (descriptors, _copies) = self.descriptors.moves().doing(doing)?;
         let (process, memory) = clone::birth(Request {
             namespaces: new.iter().map(|kind| clone_flag(*kind)).sum(),
-            join: &join,
+            join,
             cgroup: self.cgroup.as_ref().filter(|_| into_cgroup).and_then(Cgroup::birthplace),
-            image: image::image()?,
+            image: if join.is_empty() { image::image()? } else { image::opaque_image()? },
             parent_end: dialogue.as_fd(),
             dialogue: theirs.as_fd(),
             dialogue_place: self.descriptors.end(),
@@ -335,6 +367,9 @@ impl UserNamespace {
                 Deed::Host(Action::Clone { join, .. })
                     if join.iter().any(|each| each.kind == Namespace::User) =>
                 {
+                    Some(UserNamespace::Joined)
+                }
+                Deed::Host(Action::CloneInside { kinds, .. }) if kinds.contains(&Namespace::User) => {
                     Some(UserNamespace::Joined)
                 }
                 _ => None,

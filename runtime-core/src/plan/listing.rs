@@ -79,6 +79,15 @@ impl Display for Action {
                 }
                 if *into_cgroup { write!(f, ", in the cgroup") } else { Ok(()) }
             }
+            Action::CloneInside { kinds, into_cgroup } => {
+                write!(f, "start the init program")?;
+                if !kinds.is_empty() {
+                    write!(f, " in the container's {} namespaces", namespaces(kinds.iter().copied()))?;
+                }
+                if *into_cgroup { write!(f, ", in the cgroup") } else { Ok(()) }
+            }
+            Action::LendContainer => write!(f, "name the container's first process"),
+            Action::SetAffinity(cpus) => write!(f, "let it run on the processors {cpus}"),
             Action::WriteIdMaps { uids, gids } => {
                 write!(f, "map user ids {} and group ids {}", Maps(uids), Maps(gids))
             }
@@ -196,6 +205,9 @@ impl Display for Step<Owned> {
             }
             Step::FindProgram { candidates } => write!(f, "find the program: {}", list(candidates)),
             Step::FindHome { uid } => write!(f, "find the home of user {uid}"),
+            Step::EnterContainer { kinds } => {
+                write!(f, "enter the container's {} namespaces", namespaces(kinds.iter().copied()))
+            }
             Step::AwaitWord => write!(f, "wait for the word to start"),
             Step::AwaitStart => write!(f, "wait for start"),
             Step::InstallSeccomp { .. } => write!(f, "install the system call filter"),

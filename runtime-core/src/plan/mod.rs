@@ -3,11 +3,14 @@
 //! Planning does no I/O. Every fact about the machine comes in [`Host`](crate::Host), so that a plan for any machine
 //! can be made, and tested, anywhere.
 
+mod affinity;
 mod capabilities;
 mod create;
 mod draft;
+mod exec;
 mod hooks;
 mod identity;
+mod inside;
 mod limits;
 mod listing;
 mod mounts;
@@ -28,7 +31,9 @@ use crate::hooks::Hooks;
 use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
+pub use affinity::Cpus;
 pub use create::create;
+pub use exec::{Joining, exec};
 pub(crate) use hooks::hook;
 pub(crate) use namespaces::has_new as has_new_namespace;
 pub use request::Request;
@@ -170,6 +175,18 @@ pub enum Action {
         /// Whether the process is born in its cgroup (version 2).
         into_cgroup: bool,
     },
+    /// Starts the init program in namespaces of the container's first process, and in the cgroup at once where the host
+    /// can do that.
+    CloneInside {
+        /// The namespaces that it is born in.
+        kinds: Vec<Namespace>,
+        /// Whether the process is born in its cgroup (version 2).
+        into_cgroup: bool,
+    },
+    /// Sends the container's first process to init, which is about to enter its namespaces.
+    LendContainer,
+    /// Chooses the processors on which the process may run, of those that its cgroup allows.
+    SetAffinity(Cpus),
     /// Writes the user namespace's maps and lets the process go on.
     WriteIdMaps {
         /// User ids.

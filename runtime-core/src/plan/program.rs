@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::path::Path;
 
 use super::draft::{Draft, text};
 use super::{Action, Pointer, Request, hooks, limits, terminal};
@@ -50,6 +51,19 @@ pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Res
     }
     plan.entries.append(&mut after.entries);
     Ok(())
+}
+
+/// A further process is complete: what only the parent may set, and where the caller finds it.
+pub(super) fn present(plan: &mut Draft, spec: &Spec, pid_file: Option<&Path>) {
+    let mut before = Draft::default();
+    limits::limit_process(&mut before, spec);
+    if let Some(path) = pid_file {
+        before.host(Pointer::NONE, Action::WritePidFile(path.to_owned()));
+    }
+    if !before.entries.is_empty() {
+        plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });
+        plan.entries.append(&mut before.entries);
+    }
 }
 
 /// The end of init.

@@ -23,7 +23,7 @@ const LAST: &CStr = c"intent.json";
 pub(super) const STATE: &str = "state.json";
 /// The record before it is shown.
 const UNPUBLISHED: &str = "state.json.new";
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const START: &str = "start.sock";
 
 /// A container's directory, locked: until this is dropped, no other command changes the container.

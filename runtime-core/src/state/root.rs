@@ -142,6 +142,16 @@ impl StateRoot {
         file::read_json(dir.as_fd(), entry::STATE, id, &self.place(id))
     }
 
+    /// The config.json that a container was made from, seen without its lock.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn config(&self, id: &ContainerId) -> Result<Option<Vec<u8>>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        let content = file::read(dir.as_fd(), entry::CONFIG);
+        content.doing(|| format!("cannot read {}", self.place(id).join(entry::CONFIG).display()))
+    }
+
     /// Whether a container's start socket is there, seen without its lock.
     ///
     /// # Errors

@@ -1,0 +1,68 @@
+//! `exec`: a further process in a container.
+
+use std::path::PathBuf;
+
+use super::guest::Guest;
+use super::{Container, Executed, Status};
+use crate::cgroup::Inside;
+use crate::error::{Error, Result, Wanted};
+use crate::host::Host;
+use crate::launch::{Descriptors, launch};
+use crate::plan::{self, Joining};
+use crate::seccomp;
+use crate::spec::{ExecProcess, Spec};
+use crate::state::Record;
+use crate::sys;
+
+/// How a further process is started, apart from what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOptions {
+    /// How many descriptors from 3 on the program inherits besides the standard streams.
+    pub preserve_fds: u32,
+    /// Where the process id is written; absolute.
+    pub pid_file: Option<PathBuf>,
+    /// Cgroups below the container's that the process goes into.
+    pub cgroups: Vec<Inside>,
+    /// Start it in a paused container, too: it runs when the container goes on.
+    pub ignore_paused: bool,
+}
+
+pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecOptions) -> Result<Executed> {
+    let record = container.record()?;
+    refuse_state(container, &record, options.ignore_paused)?;
+    let inherited = sys::inherited::descriptors(options.preserve_fds)?;
+    let config = container.root.config(&container.id)?.unwrap_or_default();
+    let spec = Spec::parse_with(config, process)?;
+    let host = Host::probe()?;
+    let plan = plan::exec(&spec, &host, &joining(&record, options))?;
+    let cache = container.root.cache_path();
+    let filters: Vec<_> =
+        plan.filters.iter().map(|profile| seccomp::cache::load(profile, &cache)).collect::<Result<_>>()?;
+    // From here on it is this process, whatever becomes of its number.
+    let first = record.init.open()?.ok_or_else(|| wrong(container, Status::Stopped))?;
+    let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid, &host.cgroups)?;
+    let mut guest = Guest { container: first };
+    let (process, _) = launch(&plan, &filters, &Descriptors::new(inherited), Some(cgroup), &mut guest)?;
+    Ok(Executed::new(process))
+}
+
+fn joining(record: &Record, options: &ExecOptions) -> Joining {
+    const STANDARD_STREAMS: u32 = 3;
+    Joining {
+        container: record.request.clone(),
+        inherited_descriptors: STANDARD_STREAMS + options.preserve_fds,
+        pid_file: options.pid_file.clone(),
+    }
+}
+
+fn refuse_state(container: &Container, record: &Record, ignore_paused: bool) -> Result<()> {
+    match container.status(record)? {
+        Status::Paused if !ignore_paused => Err(wrong(container, Status::Paused)),
+        Status::Created | Status::Running | Status::Paused => Ok(()),
+        status => Err(wrong(container, status)),
+    }
+}
+
+fn wrong(container: &Container, status: Status) -> Error {
+    Error::Status { id: container.id.to_string(), status, wanted: Wanted::Exec }
+}
