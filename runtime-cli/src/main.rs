@@ -12,6 +12,7 @@ mod failure;
 mod log;
 mod naming;
 mod output;
+mod terminal;
 mod version;
 
 use std::env;
@@ -31,7 +32,7 @@ use runtime_core::error::Context;
 
 #[cfg(not(test))]
 #[allow(unsafe_code, reason = "the one name that the C library calls")]
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main(_: i32, _: *const *const u8) -> i32 {
     i32::from(command())
 }

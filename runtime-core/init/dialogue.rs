@@ -34,6 +34,12 @@ impl Dialogue {
         self.await_word()
     }
 
+    /// Says "at this step" and hands a descriptor over; nobody needs to wait.
+    pub fn hand_over(&self, step: u32, descriptor: &Fd) -> Outcome {
+        let report = Report::AtBarrier { step }.to_bytes();
+        sys::send_descriptor(&self.socket, &report, descriptor).of(Call::Send).map(|_| ())
+    }
+
     /// Waits for the word to go on.
     pub fn await_word(&self) -> Outcome {
         let mut word = [0];

@@ -30,6 +30,7 @@ mod passwd;
 mod paths;
 mod root;
 mod sysctl;
+mod terminal;
 
 use core::ffi::CStr;
 
@@ -104,6 +105,10 @@ impl<'a> Init<'a> {
             }
             Step::MakeDirectory { path, mode } => paths::make_directory(self.root()?, path, mode),
             Step::Barrier { .. } => self.dialogue.wait_at(number),
+            Step::OpenTerminal { rows, columns, owner, console } => {
+                let master = terminal::open(self.root()?, rows, columns, owner, console)?;
+                self.dialogue.hand_over(number, &master)
+            }
             Step::WriteSysctl { path, value } => sysctl::write(path, value),
             Step::ProtectPaths { paths } => hide::protect(self.root()?, paths),
             Step::MaskPaths { paths } => hide::mask(self.root()?, paths),

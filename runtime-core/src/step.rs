@@ -450,6 +450,18 @@ vocabulary! {
         },
         /// No other process can trace this one or look into its descriptors until the program runs.
         33 => Conceal,
+        /// Opens a terminal in the root's own devpts, makes it the standard streams and the controlling terminal, and
+        /// says "at n" with its master. Nobody waits for a word.
+        38 => OpenTerminal {
+            /// Height in characters, 0 for unknown.
+            rows: u32,
+            /// Width in characters, 0 for unknown.
+            columns: u32,
+            /// The user who may open it again.
+            owner: u32,
+            /// Whether it is mounted on /dev/console too.
+            console: bool,
+        },
     }
 }
 
@@ -560,5 +572,9 @@ words! {
         54 => BecomeRoot = "become root of the user namespace",
         /// `clone3` in the trampoline.
         55 => Clone = "clone3",
+        /// The check that terminals come from a devpts.
+        56 => TrustedPts = "check that /dev/pts is a devpts",
+        /// `dup3`.
+        57 => Dup = "dup3",
     }
 }

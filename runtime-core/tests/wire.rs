@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=37).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=38).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -186,6 +186,9 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
         Step::Conceal => Step::Conceal,
+        Step::OpenTerminal { rows, columns, owner, console } => {
+            Step::OpenTerminal { rows, columns, owner, console }
+        }
         Step::SetLimit { resource, soft, hard } => Step::SetLimit { resource, soft, hard },
     }
 }
@@ -213,6 +216,7 @@ fn steps() -> Vec<Step<Owned>> {
     vec![
         Step::Isolate { ignored: 1 << 63, few: 5 },
         Step::Conceal,
+        Step::OpenTerminal { rows: 24, columns: 80, owner: u32::MAX, console: true },
         Step::SetLimit { resource: 7, soft: 1024, hard: u64::MAX },
         Step::JoinNamespace { kind: Namespace::Time },
         Step::NewCgroupNamespace,

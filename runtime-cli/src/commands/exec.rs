@@ -86,7 +86,7 @@ fn foreground(
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
         }
     };
-    run::attend(running.pidfd(), running.pid(), &queue, pass_on)?;
+    run::attend(running.pidfd(), running.pid(), &queue, None, pass_on)?;
     Ok(run::status(running.wait()?))
 }
 

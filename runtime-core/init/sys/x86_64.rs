@@ -52,11 +52,13 @@ pub mod number {
     pub const IOCTL: usize = 16;
     pub const SOCKET: usize = 41;
     pub const SENDTO: usize = 44;
+    pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const EXECVE: usize = 59;
     pub const FCHDIR: usize = 81;
     pub const CHDIR: usize = 80;
     pub const GETCWD: usize = 79;
+    pub const FCHOWN: usize = 93;
     pub const UMASK: usize = 95;
     pub const SETSID: usize = 112;
     pub const SETGROUPS: usize = 116;
@@ -85,6 +87,7 @@ pub mod number {
     pub const FCHMODAT: usize = 268;
     pub const UNSHARE: usize = 272;
     pub const ACCEPT4: usize = 288;
+    pub const DUP3: usize = 292;
     pub const PRLIMIT64: usize = 302;
     pub const SETNS: usize = 308;
     pub const SECCOMP: usize = 317;

@@ -1,5 +1,6 @@
 //! The verbs: what engines and people do with containers.
 
+mod console;
 mod create;
 mod delete;
 mod exec;
@@ -20,6 +21,7 @@ use crate::error::{Context, Error, Result, Wanted};
 use crate::spec::{ContainerId, ExecProcess};
 use crate::state::{Record, Signs, State, StateRoot};
 
+pub use console::Console;
 pub use exec::ExecOptions;
 pub use running::{Executed, Exit, Running};
 pub use status::Status;
@@ -38,6 +40,10 @@ pub struct CreateOptions {
     pub preserve_fds: u32,
     /// Where the process id is written; absolute.
     pub pid_file: Option<PathBuf>,
+    /// Who gets the program's terminal, if it has one.
+    pub console: Console,
+    /// A UNIX stream socket that is sent a pidfd of the container's first process, with the word `standard`.
+    pub pidfd_socket: Option<PathBuf>,
 }
 
 /// A container that has been made.

@@ -1,6 +1,6 @@
 //! A container whose program this process waits for.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
@@ -40,6 +40,12 @@ impl Running {
     /// The first process; readable when it has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.process.pidfd.as_fd()
+    }
+
+    /// The master of the program's terminal, once: if it has one, and [`Console::Caller`](super::Console::Caller) was to
+    /// get it. The program is hung up when it is closed.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.process.terminal.take()
     }
 
     /// Sends a signal to the first process.

@@ -129,7 +129,7 @@ pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
     drop(quiet);
     // SAFETY: the kernel just made this descriptor for us; nobody else knows its number.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pid.map(|_| memory.pidfd.load(Ordering::Acquire))?) };
-    Ok((Process { pid: pid?, pidfd }, Newborn { memory, _dumpable: dumpable }))
+    Ok((Process { pid: pid?, pidfd, terminal: None }, Newborn { memory, _dumpable: dumpable }))
 }
 
 fn no_request() -> libc::clone_args {

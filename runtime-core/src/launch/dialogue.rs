@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     SocketFlags, SocketType,
 };
 
@@ -76,11 +76,26 @@ impl Dialogue {
 
     /// Waits for the next thing that init says.
     pub(crate) fn hear(&self) -> Result<Heard, Errno> {
+        self.hear_with_descriptor().map(|(heard, _)| heard)
+    }
+
+    /// Waits for the next thing that init says, and for what it hands over with it.
+    pub(super) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let heard = self.hear_into(&mut control)?;
+        let descriptor = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        Ok((heard, descriptor))
+    }
+
+    fn hear_into(&self, control: &mut RecvAncillaryBuffer<'_>) -> Result<Heard, Errno> {
         let mut bytes = [0; Report::SIZE];
-        let mut control = RecvAncillaryBuffer::default();
         let heard = loop {
             let mut place = [IoSliceMut::new(&mut bytes)];
-            match rustix::net::recvmsg(&self.socket, &mut place, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            match rustix::net::recvmsg(&self.socket, &mut place, control, RecvFlags::CMSG_CLOEXEC) {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait_until_readable()?,
                 heard => break heard,

@@ -8,6 +8,7 @@ mod image;
 mod loans;
 mod procfs;
 mod report;
+mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
     /// The process itself, whatever becomes of its id.
     pub(crate) pidfd: OwnedFd,
+    /// The master of its terminal, if it has one and the plan left it to the caller.
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 /// How far a walk went.
@@ -121,6 +124,7 @@ impl Walk<'_> {
                 Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
                 Deed::Init(Step::AwaitWord) => self.give_word()?,
+                Deed::Init(Step::OpenTerminal { .. }) => self.take_terminal(number)?,
                 Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
             }
@@ -171,6 +175,15 @@ impl Walk<'_> {
             Action::SetRlimit { resource, soft, hard, .. } => {
                 crate::sys::process::set_limit(self.process()?.pid, *resource, *soft, *hard)
                     .doing(|| "prlimit".into())?;
+            }
+            Action::SendTerminal(socket) => terminal::send(&self.opened_terminal()?, socket)?,
+            Action::KeepTerminal => {
+                let master = self.opened_terminal()?;
+                terminal::leave_newlines(&master)?;
+                self.born_mut()?.process.terminal = Some(master);
+            }
+            Action::SendPidfd { socket, word } => {
+                terminal::send_descriptor(socket, word, self.process()?.pidfd.as_fd())?;
             }
             Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
             Action::RunHooks(hooks) => {
@@ -248,6 +261,24 @@ impl Walk<'_> {
         self.born()?.dialogue.go().doing(lost)
     }
 
+    /// Init opens a terminal, and hands over its master.
+    fn take_terminal(&mut self, number: u32) -> Result<()> {
+        self.give_due()?;
+        match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
+            (Heard::AtBarrier(step), Some(master)) if step == number => {
+                self.born_mut()?.process.terminal = Some(master);
+                Ok(())
+            }
+            (heard, _) => Err(unexpected(self.plan, heard)),
+        }
+    }
+
+    /// The terminal that init has opened.
+    fn opened_terminal(&mut self) -> Result<OwnedFd> {
+        let none = || Error::Died("the plan hands over a terminal before it opens one".into());
+        self.born_mut()?.process.terminal.take().ok_or_else(none)
+    }
+
     fn meet_at(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
         match self.born()?.dialogue.hear().doing(lost)? {
@@ -274,6 +305,10 @@ impl Walk<'_> {
 
     fn born(&self) -> Result<&Born> {
         self.born.as_ref().ok_or_else(no_process)
+    }
+
+    fn born_mut(&mut self) -> Result<&mut Born> {
+        self.born.as_mut().ok_or_else(no_process)
     }
 
     fn process(&self) -> Result<&Process> {

@@ -102,6 +102,9 @@ impl Display for Action {
             }
             Action::SetOomScoreAdj(score) => write!(f, "set oom_score_adj to {score}"),
             Action::RunHooks(hooks) => hooks.fmt(f),
+            Action::SendTerminal(socket) => write!(f, "send the terminal to {}", socket.display()),
+            Action::KeepTerminal => write!(f, "keep the terminal for the caller"),
+            Action::SendPidfd { socket, word } => write!(f, "send a pidfd ({word}) to {}", socket.display()),
             Action::WritePidFile(path) => write!(f, "write the process id to {}", path.display()),
             Action::Record => write!(f, "record the container"),
         }
@@ -166,6 +169,13 @@ impl Display for Step<Owned> {
                 Point::Ready => write!(f, "wait until the container is recorded"),
                 Point::Start => write!(f, "wait for the word to start"),
             },
+            Step::OpenTerminal { rows, columns, owner, console } => {
+                write!(f, "open a terminal for user {owner}")?;
+                if (*rows, *columns) != (0, 0) {
+                    write!(f, " of {columns} columns and {rows} rows")?;
+                }
+                if *console { write!(f, ", /dev/console") } else { Ok(()) }
+            }
             Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
             Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
             Step::MaskPaths { paths } => write!(f, "mask {}", list(paths)),

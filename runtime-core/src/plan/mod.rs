@@ -19,6 +19,7 @@ mod options;
 mod program;
 mod request;
 mod rootfs;
+mod terminal;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -36,6 +37,7 @@ pub use exec::{Joining, exec};
 pub(crate) use hooks::hook;
 pub(crate) use namespaces::has_new as has_new_namespace;
 pub use request::Request;
+pub use terminal::WindowSize;
 
 /// The planner's form of a step: it owns its texts and lists.
 #[derive(Debug, Clone, PartialEq)]
@@ -216,6 +218,17 @@ pub enum Action {
     SetOomScoreAdj(i32),
     /// Runs hooks, one after the other.
     RunHooks(Hooks),
+    /// Sends the master of the terminal, which init has just opened, to a socket.
+    SendTerminal(PathBuf),
+    /// Keeps the master of the terminal for the caller, who stands between it and his own.
+    KeepTerminal,
+    /// Sends a pidfd of the process to a socket.
+    SendPidfd {
+        /// The socket's path.
+        socket: PathBuf,
+        /// What is sent along.
+        word: &'static str,
+    },
     /// Writes the process id where the caller wants it.
     WritePidFile(PathBuf),
     /// Writes the container's record: from here on it exists for every command.

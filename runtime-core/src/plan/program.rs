@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::path::Path;
 
 use super::draft::{Draft, text};
-use super::{Action, Pointer, Request, hooks, limits};
+use super::{Action, Pointer, Request, hooks, limits, terminal};
 use crate::error::ConfigError;
 use crate::spec::Spec;
 use crate::step::{Point, Step};
@@ -30,6 +30,7 @@ pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
 pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
     let (mut before, mut after) = (Draft::default(), Draft::default());
     limits::limit_process(&mut before, spec);
+    terminal::send_pidfd(&mut before, request.pidfd_socket.as_deref(), "standard");
     if let Some(path) = &request.pid_file {
         before.host(Pointer::NONE, Action::WritePidFile(path.clone()));
     }
