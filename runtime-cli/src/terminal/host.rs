@@ -35,7 +35,8 @@ impl Host {
     pub(super) fn standard_streams() -> Result<Self, Failure> {
         let doing = || "cannot use the standard streams".to_string();
         let copy = |stream: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(stream, 0).doing(doing);
-        let (input, output, error) = (copy(stdin().as_fd())?, copy(stdout().as_fd())?, copy(stderr().as_fd())?);
+        let (input, output, error) =
+            (copy(stdin().as_fd())?, copy(stdout().as_fd())?, copy(stderr().as_fd())?);
         Ok(Host::new(input, output, error))
     }
 

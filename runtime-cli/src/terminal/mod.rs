@@ -144,7 +144,11 @@ impl Relay {
         flags.set(PollFlags::IN, self.output.is_empty());
         flags.set(PollFlags::OUT, !self.input.is_empty());
         [
-            (End::Input, self.host.input.as_fd(), if read_input { PollFlags::IN } else { PollFlags::empty() }),
+            (
+                End::Input,
+                self.host.input.as_fd(),
+                if read_input { PollFlags::IN } else { PollFlags::empty() },
+            ),
             (End::Master, master.as_fd(), flags),
             (
                 End::Output,
