@@ -34,7 +34,7 @@ pub(crate) fn console(matches: &ArgMatches, terminal: bool, detached: bool) -> R
     let socket = path_of(matches, "console-socket").filter(|path| !path.as_os_str().is_empty());
     let problem = match (socket, terminal && detached) {
         (Some(socket), true) => return socket_console(socket),
-        (None, false) => return Ok(Console::Caller { size: size() }),
+        (None, false) => return Ok(Console::Caller { size: terminal.then(size).flatten() }),
         (None, true) => "cannot allocate tty if runc will detach without setting console socket",
         (Some(_), false) => "cannot use console socket if runc will not detach or allocate tty",
     };
