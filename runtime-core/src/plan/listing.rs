@@ -174,7 +174,7 @@ impl Display for Step<Owned> {
                 if (*rows, *columns) != (0, 0) {
                     write!(f, " of {columns} columns and {rows} rows")?;
                 }
-                if *console { write!(f, ", /dev/console") } else { Ok(()) }
+                if *console { write!(f, ", and mount it on /dev/console") } else { Ok(()) }
             }
             Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
             Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
