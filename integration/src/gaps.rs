@@ -38,8 +38,6 @@ const GAPS: &[Gap] = &[
     gap(Kind::Ours, "pause of nobody says that it does not exist", NO_COMMAND),
     gap(Kind::Ours, "resume of nobody says that it does not exist", NO_COMMAND),
     gap(Kind::Ours, "a paused container stands still", NO_COMMAND),
-    gap(Kind::Ours, "exec joins the container", NO_COMMAND),
-    gap(Kind::Ours, "a filter holds for exec too", NO_COMMAND),
     gap(Kind::Ours, "update changes a limit", NO_COMMAND),
     gap(Kind::Crun, "a limit that cannot be set leaves nothing behind", LEAVES_CGROUP),
     gap(Kind::Crun, "delete of nobody says that it does not exist", NO_STATUS),

@@ -23,8 +23,12 @@ pub(super) const VERB: Verb =
 fn arguments(table: Command) -> Command {
     let many = |arg: Arg| arg.action(ArgAction::Append);
     table.args([
-        path("process", "FILE", "Take the whole process from this file, a `process` object as in config.json")
-            .short('p'),
+        path(
+            "process",
+            "FILE",
+            "Take the whole process from this file, a `process` object as in config.json",
+        )
+        .short('p'),
         flag("detach", "Return when the program runs").short('d'),
         path("pid-file", "FILE", "Write the pid of the process to this file"),
         flag("tty", "Give it a terminal").short('t'),
@@ -94,7 +98,9 @@ fn process(matches: &ArgMatches) -> Result<ExecProcess, Failure> {
     let given = |name: &str| matches.get_one::<String>(name).cloned();
     let args: Vec<String> = many("COMMAND");
     if args.is_empty() {
-        return Err(Failure::Usage("the program to run is missing: give it after the container's name".into()));
+        return Err(Failure::Usage(
+            "the program to run is missing: give it after the container's name".into(),
+        ));
     }
     let (uid, gid) = user(text_of(matches, "user"))?;
     Ok(ExecProcess::Changes(Box::new(ProcessChanges {
@@ -130,7 +136,8 @@ fn user(text: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
     }
     let (uid, gid) = text.split_once(':').map_or((text, None), |(uid, gid)| (uid, Some(gid)));
     let id = |digits: &str| {
-        let number = digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+        let number =
+            digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
         number.filter(|id| *id != u32::MAX).ok_or_else(|| {
             Failure::Usage(format!("invalid value {text:?} for --user: give UID or UID:GID, as numbers"))
         })
@@ -157,7 +164,9 @@ mod tests {
         assert_eq!(user("").unwrap(), (None, None));
         assert_eq!(user("1000").unwrap(), (Some(1000), None));
         assert_eq!(user("1:2").unwrap(), (Some(1), Some(2)));
-        for bad in ["+1", "-1", " 1", "1 ", "1x", "root", "4294967295", "4294967296", ":1", "1:", "1:2:3", ":"] {
+        for bad in
+            ["+1", "-1", " 1", "1 ", "1x", "root", "4294967295", "4294967296", ":1", "1:", "1:2:3", ":"]
+        {
             assert!(user(bad).is_err(), "{bad:?}");
         }
     }
