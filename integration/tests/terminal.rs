@@ -45,7 +45,8 @@ fn said(edit: impl FnOnce(&mut Value)) -> String {
 }
 
 /// Where device and inode of a file are.
-const SAME: &str = "same() { [ \"$(stat -c %d:%i:%t:%T $1)\" = \"$(stat -c %d:%i:%t:%T $2)\" ] && echo same; }; ";
+const SAME: &str =
+    "same() { [ \"$(stat -c %d:%i:%t:%T $1)\" = \"$(stat -c %d:%i:%t:%T $2)\" ] && echo same; }; ";
 
 #[test]
 fn the_program_has_a_terminal_of_its_own() {
@@ -167,14 +168,8 @@ fn a_socket_may_have_a_long_path() {
         let path = far.join("socket");
         fs::rename(&receiver.path, &path).unwrap();
         let id = test.fresh();
-        let created = test.runtime(&[
-            "create",
-            "--bundle",
-            &text(&bundle.path),
-            "--console-socket",
-            &text(&path),
-            &id,
-        ]);
+        let created =
+            test.runtime(&["create", "--bundle", &text(&bundle.path), "--console-socket", &text(&path), &id]);
         let container = Container::of(&test, &id, created.ok());
         receiver.receive();
         container.start().ok();
@@ -228,7 +223,9 @@ fn a_size_that_no_terminal_has_is_refused() {
 /// No tmpfs covers what the root has in /dev.
 fn bare_dev(config: &mut Value) {
     let mounts = config["mounts"].as_array_mut().unwrap();
-    mounts.retain(|mount| !["/dev", "/dev/shm", "/dev/mqueue"].contains(&mount["destination"].as_str().unwrap()));
+    mounts.retain(|mount| {
+        !["/dev", "/dev/shm", "/dev/mqueue"].contains(&mount["destination"].as_str().unwrap())
+    });
     config["root"]["readonly"] = json!(false);
 }
 

@@ -3,7 +3,6 @@
 //! What is on the screen is printed; `--nocapture` shows it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use integration::bundle::shell;
 use integration::command::DEADLINE;
@@ -96,10 +95,9 @@ fn a_session_of_a_person() {
     screen.shows("20 90\n");
     screen.print("after a change of the window's size");
 
-    screen.types(&["sleep 1000", "Enter"]);
-    screen.shows("sleep 1000");
     // Pressed too early it would interrupt the shell's own line.
-    std::thread::sleep(Duration::from_millis(300));
+    screen.types(&["sh -c 'echo asleep; exec sleep 1000'", "Enter"]);
+    screen.shows("\nasleep\n");
     screen.types(&["C-c"]);
     screen.types(&["echo interrupted $?", "Enter"]);
     screen.shows("interrupted 130");

@@ -35,7 +35,8 @@ impl Host {
     pub(super) fn standard_streams() -> Result<Self, Failure> {
         let doing = || "cannot use the standard streams".to_string();
         let copy = |stream: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(stream, 0).doing(doing);
-        let (input, output, error) = (copy(stdin().as_fd())?, copy(stdout().as_fd())?, copy(stderr().as_fd())?);
+        let (input, output, error) =
+            (copy(stdin().as_fd())?, copy(stdout().as_fd())?, copy(stderr().as_fd())?);
         Ok(Host::new(input, output, error))
     }
 
@@ -113,10 +114,10 @@ fn in_foreground(terminal: &OwnedFd) -> bool {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        if let Some((terminal, settings)) = self.former.take() {
-            if in_foreground(&terminal) {
-                let _ = tcsetattr(&terminal, OptionalActions::Now, &settings);
-            }
+        if let Some((terminal, settings)) = self.former.take()
+            && in_foreground(&terminal)
+        {
+            let _ = tcsetattr(&terminal, OptionalActions::Now, &settings);
         }
     }
 }

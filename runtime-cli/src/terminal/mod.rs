@@ -6,7 +6,7 @@ mod host;
 mod tests;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::ArgMatches;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -41,7 +41,7 @@ pub(crate) fn console(matches: &ArgMatches, terminal: bool, detached: bool) -> R
     Err(Failure::Refused(problem.into()))
 }
 
-fn socket_console(socket: &PathBuf) -> Result<Console, Failure> {
+fn socket_console(socket: &Path) -> Result<Console, Failure> {
     absolute(socket).map(Console::Socket)
 }
 
@@ -144,7 +144,11 @@ impl Relay {
         flags.set(PollFlags::IN, self.output.is_empty());
         flags.set(PollFlags::OUT, !self.input.is_empty());
         [
-            (End::Input, self.host.input.as_fd(), if read_input { PollFlags::IN } else { PollFlags::empty() }),
+            (
+                End::Input,
+                self.host.input.as_fd(),
+                if read_input { PollFlags::IN } else { PollFlags::empty() },
+            ),
             (End::Master, master.as_fd(), flags),
             (
                 End::Output,

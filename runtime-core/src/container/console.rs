@@ -28,8 +28,12 @@ impl Console {
     /// There is a terminal and nobody to take it, or somebody waits for one in vain.
     pub fn check(&self, terminal: bool) -> Result<(), ConfigError> {
         let problem = match (self, terminal) {
-            (Console::Nobody, true) => "a terminal needs somebody to take it: name a console socket, or set this to false",
-            (Console::Socket(_), false) => "a console socket waits for a terminal: set this to true, or name no socket",
+            (Console::Nobody, true) => {
+                "a terminal needs somebody to take it: name a console socket, or set this to false"
+            }
+            (Console::Socket(_), false) => {
+                "a console socket waits for a terminal: set this to true, or name no socket"
+            }
             _ => return Ok(()),
         };
         Err(ConfigError::new("/process/terminal", problem))
