@@ -14,7 +14,16 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::pty::OpenptFlags;
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use serde_json::{Value, json};
+
+use crate::bundle::shell;
 use crate::command::DEADLINE;
+
+/// A process that runs a shell script on a terminal.
+pub fn on_terminal(config: &mut Value, script: &str) {
+    config["process"]["terminal"] = json!(true);
+    shell(config, script);
+}
 
 /// The side of a terminal at which people sit.
 #[derive(Debug)]
