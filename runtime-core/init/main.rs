@@ -17,6 +17,7 @@ mod sys;
 #[path = "../src/wire.rs"]
 mod wire;
 
+mod birth;
 mod copy_up;
 mod dialogue;
 mod execute;
@@ -105,8 +106,12 @@ impl<'a> Init<'a> {
             }
             Step::MakeDirectory { path, mode } => paths::make_directory(self.root()?, path, mode),
             Step::Barrier { .. } => self.dialogue.wait_at(number),
-            Step::OpenTerminal { rows, columns, owner, console } => {
+            Step::Emerge { terminal } => birth::emerge(&self.dialogue, number, terminal),
+            Step::OpenTerminal { rows, columns, owner, console, control } => {
                 let master = terminal::open(self.root()?, rows, columns, owner, console)?;
+                if control {
+                    terminal::control()?;
+                }
                 self.dialogue.hand_over(number, &master)
             }
             Step::WriteSysctl { path, value } => sysctl::write(path, value),

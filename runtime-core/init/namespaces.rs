@@ -29,10 +29,15 @@ pub fn join(namespace: Fd, kind: Namespace) -> Outcome {
     sys::setns(&namespace, clone_flag(kind)).of(Call::Setns)
 }
 
-/// Enters namespaces of a process.
+/// Enters namespaces of a process. In its user namespace nobody is us: there we become root.
 pub fn enter(process: Fd, kinds: impl Iterator<Item = Namespace>) -> Outcome {
     let flags = kinds.fold(0, |flags, kind| flags | clone_flag(kind));
-    sys::setns(&process, flags).of(Call::Setns)
+    sys::setns(&process, flags).of(Call::Setns)?;
+    if flags & clone_flag(Namespace::User) != 0 {
+        sys::setresgid(0).of(Call::BecomeRoot)?;
+        sys::setresuid(0).of(Call::BecomeRoot)?;
+    }
+    Ok(())
 }
 
 fn clone_flag(kind: Namespace) -> usize {

@@ -14,7 +14,12 @@ use crate::sys::{self, Answer, Errno, Fd, PROC_MAGIC, PTS_MAGIC, file_type, open
 const CONSOLE: &CStr = c"console";
 const STANDARD_STREAMS: u32 = 3;
 
-/// Opens a terminal, makes it this session's, and answers its master.
+/// Makes standard input the controlling terminal of this session.
+pub fn control() -> Outcome {
+    sys::control_session(&Fd::own(0)).of(Call::Ioctl)
+}
+
+/// Opens a terminal, makes it the standard streams, and answers its master.
 pub fn open(root: &Root, rows: u32, columns: u32, owner: u32, console: bool) -> Outcome<Fd> {
     let master = open_master(root)?;
     sys::unlock_terminal(&master).of(Call::Ioctl)?;
@@ -28,7 +33,6 @@ pub fn open(root: &Root, rows: u32, columns: u32, owner: u32, console: bool) -> 
     if console {
         cover_console(root, &terminal)?;
     }
-    sys::control_session(&terminal).of(Call::Ioctl)?;
     (0..STANDARD_STREAMS).try_for_each(|number| sys::duplicate(&terminal, number).of(Call::Dup))?;
     Ok(master)
 }

@@ -461,6 +461,14 @@ vocabulary! {
             owner: u32,
             /// Whether it is mounted on /dev/console too.
             console: bool,
+            /// Whether it becomes this session's controlling terminal; otherwise that of the newborn's, later.
+            control: bool,
+        },
+        /// Is born once more, in a session of its own, in the pid namespace that was entered: only a birth leads there.
+        /// Says so to the parent with a descriptor of the newborn, its sibling, which goes on; this process ends.
+        39 => Emerge {
+            /// Whether standard input becomes the new session's controlling terminal.
+            terminal: bool,
         },
     }
 }

@@ -186,8 +186,9 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
         Step::Conceal => Step::Conceal,
-        Step::OpenTerminal { rows, columns, owner, console } => {
-            Step::OpenTerminal { rows, columns, owner, console }
+        Step::Emerge { terminal } => Step::Emerge { terminal },
+        Step::OpenTerminal { rows, columns, owner, console, control } => {
+            Step::OpenTerminal { rows, columns, owner, console, control }
         }
         Step::SetLimit { resource, soft, hard } => Step::SetLimit { resource, soft, hard },
     }
@@ -216,7 +217,8 @@ fn steps() -> Vec<Step<Owned>> {
     vec![
         Step::Isolate { ignored: 1 << 63, few: 5 },
         Step::Conceal,
-        Step::OpenTerminal { rows: 24, columns: 80, owner: u32::MAX, console: true },
+        Step::Emerge { terminal: true },
+        Step::OpenTerminal { rows: 24, columns: 80, owner: u32::MAX, console: true, control: true },
         Step::SetLimit { resource: 7, soft: 1024, hard: u64::MAX },
         Step::JoinNamespace { kind: Namespace::Time },
         Step::NewCgroupNamespace,

@@ -16,6 +16,7 @@ use super::{Session, Verb, run};
 use crate::absolute;
 use crate::args::{container, flag, is_set, path, path_of, text, text_of};
 use crate::failure::Failure;
+use crate::terminal::{self, Relay};
 
 pub(super) const VERB: Verb =
     Verb { name: "exec", about: "Run a further program in a container", arguments, run: exec };
@@ -30,6 +31,8 @@ fn arguments(table: Command) -> Command {
         )
         .short('p'),
         flag("detach", "Return when the program runs").short('d'),
+        path("console-socket", "SOCKET", "Send the terminal to this socket"),
+        path("pidfd-socket", "SOCKET", "Send a pidfd of the process to this socket"),
         path("pid-file", "FILE", "Write the pid of the process to this file"),
         flag("tty", "Give it a terminal").short('t'),
         path("cwd", "DIR", "Its working directory in the container"),
@@ -61,9 +64,12 @@ fn arguments(table: Command) -> Command {
 }
 
 fn exec(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
-    let (process, options) = (process(matches)?, options(matches)?);
+    let detached = is_set(matches, "detach");
+    let process = process(matches)?;
+    let console = terminal::console(matches, process.wants_terminal(), detached)?;
+    let options = ExecOptions { console, ..options(matches)? };
     let container = session.find(matches)?;
-    if is_set(matches, "detach") {
+    if detached {
         container.exec(&process, &options)?;
         return Ok(0);
     }
@@ -80,13 +86,14 @@ fn foreground(
     let blocked = signals::block_all();
     let queue = ManuallyDrop::new(blocked.queue()?);
     mem::forget(blocked);
-    let running = ManuallyDrop::new(container.exec(process, options)?);
+    let mut running = ManuallyDrop::new(container.exec(process, options)?);
+    let relay = running.take_terminal().map(Relay::new).transpose()?;
     let pass_on = |signal| {
         if let Err(error) = running.signal(signal) {
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
         }
     };
-    run::attend(running.pidfd(), running.pid(), &queue, None, pass_on)?;
+    run::attend(running.pidfd(), running.pid(), &queue, relay, pass_on)?;
     Ok(run::status(running.wait()?))
 }
 
@@ -148,10 +155,12 @@ fn user(text: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
 fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
     let cgroups = matches.get_many::<String>("cgroup").into_iter().flatten();
     Ok(ExecOptions {
+        pidfd_socket: path_of(matches, "pidfd-socket").map(|path| absolute(path)).transpose()?,
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
         pid_file: path_of(matches, "pid-file").map(|path: &PathBuf| absolute(path)).transpose()?,
         cgroups: cgroups.map(|text| Inside::parse(text)).collect::<Result<_, _>>()?,
         ignore_paused: is_set(matches, "ignore-paused"),
+        ..ExecOptions::default()
     })
 }
 

@@ -282,6 +282,41 @@ pub fn duplicate(fd: &Fd, number: u32) -> Answer<()> {
     done(call(number::DUP3, [fd.0 as usize, number as usize, 0, 0, 0, 0]))
 }
 
+// Births ---------------------------------------------------------------------------------------------------------
+
+/// Which side of a birth this is.
+pub enum Birth {
+    /// The one that was there before.
+    Parent {
+        /// The newborn's id in this process's pid namespace.
+        pid: u32,
+        /// The newborn.
+        pidfd: Fd,
+    },
+    /// The new one, with a copy of the memory.
+    Newborn,
+}
+
+/// Bears a child of our parent.
+pub fn bear_sibling() -> Answer<Birth> {
+    const CLONE_PARENT: u64 = 0x8000;
+    const CLONE_PIDFD: u64 = 0x1000;
+    let mut pidfd = -1i32;
+    let mut request = [0u64; 8];
+    request[0] = CLONE_PARENT | CLONE_PIDFD;
+    request[1] = address_mut(&mut pidfd) as u64;
+    match call(number::CLONE3, [address(&request), size_of_val(&request), 0, 0, 0, 0])? {
+        0 => Ok(Birth::Newborn),
+        pid => Ok(Birth::Parent { pid: pid as u32, pidfd: Fd(pidfd) }),
+    }
+}
+
+/// Kills a process, if it lives.
+pub fn kill(process: &Fd) {
+    const SIGKILL: usize = 9;
+    let _ = call(number::PIDFD_SEND_SIGNAL, [process.0 as usize, SIGKILL, 0, 0, 0, 0]);
+}
+
 // Signals and process attributes ---------------------------------------------------------------------------------
 
 /// Blocks no signal any more.

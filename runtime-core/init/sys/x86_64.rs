@@ -92,8 +92,10 @@ pub mod number {
     pub const SETNS: usize = 308;
     pub const SECCOMP: usize = 317;
     pub const STATX: usize = 332;
+    pub const PIDFD_SEND_SIGNAL: usize = 424;
     pub const OPEN_TREE: usize = 428;
     pub const MOVE_MOUNT: usize = 429;
+    pub const CLONE3: usize = 435;
     pub const CLOSE_RANGE: usize = 436;
     pub const OPENAT2: usize = 437;
     pub const FACCESSAT2: usize = 439;

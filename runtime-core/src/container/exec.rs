@@ -1,9 +1,9 @@
 //! `exec`: a further process in a container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::guest::Guest;
-use super::{Container, Executed, Status};
+use super::{Console, Container, Executed, Status};
 use crate::cgroup::Inside;
 use crate::error::{Error, Result, Wanted};
 use crate::host::Host;
@@ -21,6 +21,10 @@ pub struct ExecOptions {
     pub preserve_fds: u32,
     /// Where the process id is written; absolute.
     pub pid_file: Option<PathBuf>,
+    /// Who gets its terminal, if it has one.
+    pub console: Console,
+    /// The socket to which a pidfd of the process is sent; absolute.
+    pub pidfd_socket: Option<PathBuf>,
     /// Cgroups below the container's that the process goes into.
     pub cgroups: Vec<Inside>,
     /// Start it in a paused container, too: it runs when the container goes on.
@@ -33,6 +37,8 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
     let inherited = sys::inherited::descriptors(options.preserve_fds)?;
     let config = container.root.config(&container.id)?.unwrap_or_default();
     let spec = Spec::parse_with(config, process)?;
+    let terminal = spec.oci().process().as_ref().and_then(|process| process.terminal());
+    options.console.check(terminal.unwrap_or(false))?;
     let host = Host::probe()?;
     let plan = plan::exec(&spec, &host, &joining(&record, options))?;
     let cache = container.root.cache_path();
@@ -52,6 +58,9 @@ fn joining(record: &Record, options: &ExecOptions) -> Joining {
         container: record.request.clone(),
         inherited_descriptors: STANDARD_STREAMS + options.preserve_fds,
         pid_file: options.pid_file.clone(),
+        pidfd_socket: options.pidfd_socket.clone(),
+        console_socket: options.console.socket().map(Path::to_path_buf),
+        window_size: options.console.size(),
     }
 }
 

@@ -98,6 +98,11 @@ impl Executed {
         Pid::from_raw(self.process.pid.cast_signed()).unwrap_or(Pid::INIT)
     }
 
+    /// The master of its terminal, if it has one that was meant for the caller; once.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.process.terminal.take()
+    }
+
     /// The process; readable when it has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.process.pidfd.as_fd()

@@ -20,6 +20,13 @@ pub(crate) enum Heard {
     AtBarrier(u32),
     /// A step failed.
     Failed(Failure),
+    /// It was born once more.
+    Born {
+        /// The number of the step.
+        step: u32,
+        /// The newborn's process id.
+        pid: u32,
+    },
     /// Its end is closed: it executed the program, or it is dead.
     End,
 }
@@ -107,6 +114,7 @@ impl Dialogue {
             Ok(message) => match Report::from_bytes(bytes.get(..message.bytes).unwrap_or_default()) {
                 Some(Report::AtBarrier { step }) => Ok(Heard::AtBarrier(step)),
                 Some(Report::Failed(failure)) => Ok(Heard::Failed(failure)),
+                Some(Report::Born { step, pid }) => Ok(Heard::Born { step, pid }),
                 None => Err(Errno::BADMSG),
             },
             Err(errno) => Err(errno),

@@ -82,7 +82,7 @@ pub(crate) fn launch(
     let mut walk = Walk { plan, filters, descriptors, keeper, cgroup, born: None, due: Due::Nothing };
     let reached = walk.through();
     match (reached, walk.born.take()) {
-        (Ok(reached), Some(born)) => Ok((born.process, reached)),
+        (Ok(reached), Some(born)) => Ok((born.finished(), reached)),
         (Ok(_), None) => Err(no_process()),
         (Err(error), Some(born)) => Err(born.end(plan, error)),
         (Err(error), None) => Err(error),
@@ -112,6 +112,8 @@ struct Born {
     dialogue: Dialogue,
     memory: Option<Newborn>,
     process: Process,
+    /// What the process was before it was born once more.
+    former: Option<OwnedFd>,
 }
 
 impl Walk<'_> {
@@ -124,6 +126,7 @@ impl Walk<'_> {
                 Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
                 Deed::Init(Step::AwaitWord) => self.give_word()?,
+                Deed::Init(Step::Emerge { .. }) => self.meet_newborn(number)?,
                 Deed::Init(Step::OpenTerminal { .. }) => self.take_terminal(number)?,
                 Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
@@ -141,12 +144,6 @@ impl Walk<'_> {
                 let join: Vec<OwnedFd> = join.iter().map(loans::open_joined).collect::<Result<_>>()?;
                 let join: Vec<_> = join.iter().map(|each| (each.as_fd(), 0)).collect();
                 self.give_birth(new, &join, *into_cgroup)?;
-            }
-            Action::CloneInside { kinds, into_cgroup } => {
-                let container = self.container()?;
-                let flags = kinds.iter().map(|kind| clone_flag(*kind)).sum();
-                let join: Vec<_> = (flags != 0).then_some((container.as_fd(), flags)).into_iter().collect();
-                self.give_birth(&[], &join, *into_cgroup)?;
             }
             Action::LendContainer => {
                 let container = self.container()?;
@@ -225,7 +222,7 @@ impl Walk<'_> {
             user_namespace: UserNamespace::of(self.plan),
         })
         .doing(|| "clone3".into())?;
-        self.born = Some(Born { dialogue, memory: Some(memory), process });
+        self.born = Some(Born { dialogue, memory: Some(memory), process, former: None });
         self.due = Due::Plan;
         Ok(())
     }
@@ -259,6 +256,22 @@ impl Walk<'_> {
     fn give_word(&mut self) -> Result<()> {
         self.give_due()?;
         self.born()?.dialogue.go().doing(lost)
+    }
+
+    /// Init was born once more: from here on it is that process.
+    fn meet_newborn(&mut self, number: u32) -> Result<()> {
+        self.give_due()?;
+        match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
+            (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
+                let born = self.born_mut()?;
+                born.memory.take();
+                let former = std::mem::replace(&mut born.process.pidfd, pidfd);
+                born.process.pid = pid;
+                born.former = Some(former);
+                Ok(())
+            }
+            (heard, _) => Err(unexpected(self.plan, heard)),
+        }
     }
 
     /// Init opens a terminal, and hands over its master.
@@ -317,6 +330,12 @@ impl Walk<'_> {
 }
 
 impl Born {
+    /// The process, about which there is nothing more to say.
+    fn finished(self) -> Process {
+        self.former.iter().for_each(reap);
+        self.process
+    }
+
     /// Ends the process after an error, and says what the error was: when the dialogue broke off, init may have said
     /// why before.
     fn end(self, plan: &Plan, error: Error) -> Error {
@@ -328,6 +347,7 @@ impl Born {
         };
         drop(self.dialogue);
         self.process.end();
+        self.former.iter().for_each(reap);
         error
     }
 }
@@ -336,10 +356,14 @@ impl Process {
     /// Kills the process and waits until it is gone.
     pub(crate) fn end(&self) {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
-        let exited = rustix::process::WaitIdOptions::EXITED;
-        // An engine's own reaper may have been faster.
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), exited);
+        reap(&self.pidfd);
     }
+}
+
+/// Waits for the end of a child.
+fn reap(child: &OwnedFd) {
+    // An engine's own reaper may have been faster.
+    let _ = rustix::process::waitid(WaitId::PidFd(child.as_fd()), rustix::process::WaitIdOptions::EXITED);
 }
 
 fn on_process(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<()>) -> Result<()> {
@@ -367,9 +391,6 @@ impl UserNamespace {
                 Deed::Host(Action::Clone { join, .. })
                     if join.iter().any(|each| each.kind == Namespace::User) =>
                 {
-                    Some(UserNamespace::Joined)
-                }
-                Deed::Host(Action::CloneInside { kinds, .. }) if kinds.contains(&Namespace::User) => {
                     Some(UserNamespace::Joined)
                 }
                 _ => None,

@@ -50,16 +50,18 @@ pub(crate) fn hook(
     let mut draft = Draft::default();
     let plan = &mut draft;
     let origin = kind.pointer();
-    inside::start_process(plan, spec, host, Affinity::default());
+    inside::start_process(plan, host, Affinity::default());
     inside::isolate(plan, host, STREAMS);
     inside::enter(plan, spec);
     let seccomp = if kind == Kind::StartContainer { identity::seccomp_profile(spec)? } else { None };
     if kind == Kind::StartContainer {
         inside::change_root(plan, spec, request)?;
         identity::shed(plan, spec, host, seccomp.is_some())?;
+        inside::emerge(plan, spec, false);
         identity::confine(plan, spec, host, seccomp.as_ref())?;
     } else {
         plan.init(origin.clone(), identity::root_in(path(&origin, &request.rootfs)?));
+        inside::emerge(plan, spec, false);
     }
     let argv = hook.argv().unwrap_or_default();
     plan.init(

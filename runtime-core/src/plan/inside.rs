@@ -3,7 +3,7 @@
 use super::affinity::Affinity;
 use super::draft::{Draft, path, text};
 use super::namespaces::{self, Wish};
-use super::{Action, Pointer, Request};
+use super::{Action, Joining, Pointer, Request, terminal};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -14,27 +14,11 @@ fn kinds(spec: &Spec) -> Vec<Namespace> {
     (1..).map_while(Namespace::from_code).filter(|kind| Wish::of(spec, *kind) != Wish::Host).collect()
 }
 
-/// Those that the process is born in. With a user namespace that is all of them: it takes the right to enter others. A
-/// time namespace is entered by whoever shares no memory, so never by the newborn.
-fn at_birth(kind: Namespace, in_user_namespace: bool) -> bool {
-    match kind {
-        Namespace::Pid => true,
-        Namespace::Time => false,
-        _ => in_user_namespace,
-    }
-}
-
-fn sorted(spec: &Spec) -> (Vec<Namespace>, Vec<Namespace>) {
-    let all = kinds(spec);
-    let in_user_namespace = all.contains(&Namespace::User);
-    all.into_iter().partition(|kind| at_birth(*kind, in_user_namespace))
-}
-
-/// Starts init in the container's cgroup, and in the namespaces that it must be born in.
-pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host, affinity: Affinity) {
+/// Starts init in the container's cgroup.
+pub(super) fn start_process(plan: &mut Draft, host: &Host, affinity: Affinity) {
     // Where it runs before it is in the cgroup matters only if there is a before.
     let into_cgroup = host.has_clone_into_cgroup() && affinity.initial.is_none();
-    plan.host("/linux/namespaces", Action::CloneInside { kinds: sorted(spec).0, into_cgroup });
+    plan.host(Pointer::NONE, Action::Clone { new: Vec::new(), join: Vec::new(), into_cgroup });
     affinity.initial.into_iter().for_each(|(origin, cpus)| plan.host(origin, Action::SetAffinity(cpus)));
     if !into_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
@@ -48,12 +32,43 @@ pub(super) fn isolate(plan: &mut Draft, host: &Host, inherited_descriptors: u32)
     plan.init(Pointer::NONE, Step::Conceal);
 }
 
-/// Enters the container's other namespaces.
+/// Enters the container's namespaces, but for the pid namespace, which is entered by [`emerge`].
 pub(super) fn enter(plan: &mut Draft, spec: &Spec) {
-    let (_, kinds) = sorted(spec);
+    let kinds = kinds(spec);
     if !kinds.is_empty() {
         plan.host("/linux/namespaces", Action::LendContainer);
         plan.init("/linux/namespaces", Step::EnterContainer { kinds });
+    }
+}
+
+/// Whether the process gets a terminal.
+pub(super) fn wants_terminal(spec: &Spec) -> bool {
+    spec.oci().process().as_ref().and_then(|process| process.terminal()).unwrap_or(false)
+}
+
+/// Opens a terminal of the container, if one is wanted. It controls the session in which the program will be.
+pub(super) fn open_terminal(plan: &mut Draft, spec: &Spec, joining: &Joining) -> Result<(), ConfigError> {
+    let (true, Some(process)) = (wants_terminal(spec), spec.oci().process()) else { return Ok(()) };
+    if Wish::of(spec, Namespace::Mount) != Wish::Host {
+        plan.init("/process/terminal", Step::HoldRoot { path: c"/".into() });
+    }
+    let order = terminal::Order {
+        socket: joining.console_socket.as_deref(),
+        size: joining.window_size,
+        console: false,
+        control: !emerges(spec),
+    };
+    terminal::open(plan, process, order)
+}
+
+fn emerges(spec: &Spec) -> bool {
+    Wish::of(spec, Namespace::Pid) != Wish::Host
+}
+
+/// Appears among the container's processes. Whatever they must not get hold of is gone by then.
+pub(super) fn emerge(plan: &mut Draft, spec: &Spec, terminal: bool) {
+    if emerges(spec) {
+        plan.init("/linux/namespaces", Step::Emerge { terminal });
     }
 }
 

@@ -79,13 +79,6 @@ impl Display for Action {
                 }
                 if *into_cgroup { write!(f, ", in the cgroup") } else { Ok(()) }
             }
-            Action::CloneInside { kinds, into_cgroup } => {
-                write!(f, "start the init program")?;
-                if !kinds.is_empty() {
-                    write!(f, " in the container's {} namespaces", namespaces(kinds.iter().copied()))?;
-                }
-                if *into_cgroup { write!(f, ", in the cgroup") } else { Ok(()) }
-            }
             Action::LendContainer => write!(f, "name the container's first process"),
             Action::SetAffinity(cpus) => write!(f, "let it run on the processors {cpus}"),
             Action::WriteIdMaps { uids, gids } => {
@@ -162,7 +155,7 @@ impl Display for Step<Owned> {
                 Point::Ready => write!(f, "wait until the container is recorded"),
                 Point::Start => write!(f, "wait for the word to start"),
             },
-            Step::OpenTerminal { rows, columns, owner, console } => {
+            Step::OpenTerminal { rows, columns, owner, console, .. } => {
                 write!(f, "open a terminal for user {owner}")?;
                 if (*rows, *columns) != (0, 0) {
                     write!(f, " of {columns} columns and {rows} rows")?;
@@ -194,6 +187,7 @@ impl Display for Step<Owned> {
             Step::EnterContainer { kinds } => {
                 write!(f, "enter the container's {} namespaces", namespaces(kinds.iter().copied()))
             }
+            Step::Emerge { .. } => write!(f, "be born once more, in the container's pid namespace"),
             Step::AwaitWord => write!(f, "wait for the word to start"),
             Step::AwaitStart => write!(f, "wait for start"),
             Step::InstallSeccomp { .. } => write!(f, "install the system call filter"),

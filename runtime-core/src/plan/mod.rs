@@ -175,14 +175,6 @@ pub enum Action {
         /// Whether the process is born in its cgroup (version 2).
         into_cgroup: bool,
     },
-    /// Starts the init program in namespaces of the container's first process, and in the cgroup at once where the host
-    /// can do that.
-    CloneInside {
-        /// The namespaces that it is born in.
-        kinds: Vec<Namespace>,
-        /// Whether the process is born in its cgroup (version 2).
-        into_cgroup: bool,
-    },
     /// Sends the container's first process to init, which is about to enter its namespaces.
     LendContainer,
     /// Chooses the processors on which the process may run, of those that its cgroup allows.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::path::Path;
 
 use super::draft::{Draft, text};
-use super::{Action, Pointer, Request, hooks, limits, terminal};
+use super::{Action, Joining, Pointer, Request, hooks, limits, terminal};
 use crate::error::ConfigError;
 use crate::spec::Spec;
 use crate::step::{Point, Step};
@@ -54,11 +53,12 @@ pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Res
 }
 
 /// A further process is complete: what only the parent may set, and where the caller finds it.
-pub(super) fn present(plan: &mut Draft, spec: &Spec, pid_file: Option<&Path>) {
+pub(super) fn present(plan: &mut Draft, spec: &Spec, joining: &Joining) {
     let mut before = Draft::default();
     limits::limit_process(&mut before, spec);
-    if let Some(path) = pid_file {
-        before.host(Pointer::NONE, Action::WritePidFile(path.to_owned()));
+    terminal::send_pidfd(&mut before, joining.pidfd_socket.as_deref(), "setns");
+    if let Some(path) = &joining.pid_file {
+        before.host(Pointer::NONE, Action::WritePidFile(path.clone()));
     }
     if !before.entries.is_empty() {
         plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });

@@ -220,6 +220,7 @@ pub(super) fn open_terminal(plan: &mut Draft, spec: &Spec, request: &Request) ->
         socket: request.console_socket.as_deref(),
         size: request.terminal_size,
         console: has_mount_namespace(spec),
+        control: true,
     };
     terminal::open(plan, process, order)
 }

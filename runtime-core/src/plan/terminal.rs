@@ -28,6 +28,8 @@ pub(super) struct Order<'a> {
     pub(super) size: Option<WindowSize>,
     /// Whether it becomes the container's /dev/console.
     pub(super) console: bool,
+    /// Whether it becomes the session's controlling terminal at once.
+    pub(super) control: bool,
 }
 
 /// Opens a terminal, if the process wants one.
@@ -47,6 +49,7 @@ pub(super) fn open(plan: &mut Draft, process: &Process, order: Order<'_>) -> Res
             columns: size.columns.into(),
             owner: process.user().uid(),
             console: order.console,
+            control: order.control,
         },
     );
     let taken = order.socket.map_or(Action::KeepTerminal, |socket| Action::SendTerminal(socket.into()));

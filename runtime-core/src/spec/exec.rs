@@ -49,6 +49,17 @@ pub struct ProcessChanges {
 }
 
 impl ExecProcess {
+    /// Whether it asks for a terminal. What is no process asks for none.
+    pub fn wants_terminal(&self) -> bool {
+        match self {
+            ExecProcess::Changes(changes) => changes.terminal,
+            ExecProcess::Document(raw) => {
+                let process: Value = serde_json::from_slice(raw).unwrap_or_default();
+                process.get("terminal").and_then(Value::as_bool).unwrap_or(false)
+            }
+        }
+    }
+
     pub(super) fn put_into(&self, document: &mut Value) -> Result<(), ConfigError> {
         let Value::Object(top) = document else { return Ok(()) };
         match self {

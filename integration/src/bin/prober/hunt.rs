@@ -7,6 +7,7 @@ use std::path::Path;
 /// Hunts for ever; a line for each catch.
 pub fn hunt() -> ! {
     println!("hunting");
+    let mine = capabilities("self", "CapBnd:").unwrap_or_default();
     loop {
         for pid in fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
             entry
@@ -17,9 +18,23 @@ pub fn hunt() -> ! {
                 .filter(|pid| *pid != std::process::id().cast_signed())
         }) {
             look_at(pid);
+            compare(pid, mine);
             attach(pid);
         }
     }
+}
+
+/// Whoever may trace it has what it has.
+fn compare(pid: i32, mine: u64) {
+    let theirs = ["CapPrm:", "CapBnd:"].map(|set| capabilities(&pid.to_string(), set).unwrap_or_default());
+    if theirs.iter().any(|theirs| theirs & !mine != 0) {
+        println!("caught: {pid} has more capabilities than we: {theirs:x?}");
+    }
+}
+
+fn capabilities(process: &str, set: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    u64::from_str_radix(status.lines().find_map(|line| line.strip_prefix(set))?.trim(), 16).ok()
 }
 
 /// What it executes and what it holds open.
@@ -51,12 +66,12 @@ fn attach(pid: i32) {
     }
 }
 
-/// Programs of the container, and what a program inherits, are no catch.
+/// Programs and files of the container, what a program inherits, and the sealed init program with its plan are no catch.
 fn tell_if_strange(pid: i32, how: &str, what: &Path) {
-    let usual = ["/bin/", "/dev/", "/proc/", "pipe:", "socket:", "anon_inode:"];
+    let usual = ["/bin/", "/dev/", "/proc/", "/etc/", "pipe:", "socket:", "anon_inode:", "/memfd:runtime-"];
     let text = what.to_string_lossy();
-    let outside = text.contains("/integration-tests/");
-    if !text.is_empty() && !usual.iter().any(|start| text.starts_with(start)) && !outside {
+    let output = text.contains("/integration-tests/");
+    if !text.is_empty() && !usual.iter().any(|start| text.starts_with(start)) && !output {
         println!("caught: {pid} {how} {text}");
     }
 }
