@@ -28,6 +28,12 @@ const LEAVES_CGROUP: &str = "leaves the cgroup when create fails";
 
 const NO_COMMAND: &str = "does not have this command yet";
 
+const NEEDS_TERMINAL: &str = "stands in front of a terminal only if it has one itself";
+
+const LOSES_OUTPUT: &str = "does not wait for the reader of its output";
+
+const OTHER_WORDS: &str = "says it in other words";
+
 const GAPS: &[Gap] = &[
     gap(Kind::Ours, "pause of nobody says that it does not exist", NO_COMMAND),
     gap(Kind::Ours, "resume of nobody says that it does not exist", NO_COMMAND),
@@ -66,6 +72,34 @@ const GAPS: &[Gap] = &[
     race(Kind::Runc, "a namespace that is not there", LEAVES_CGROUP),
     race(Kind::Runc, "one line of log", "logs one failure several times"),
     gap(Kind::Runc, "propagation rshared", "leaves the root private"),
+    gap(Kind::Runc, "a console socket with a long path", "knows no way around the length of an address"),
+    gap(Kind::Runc, "a consoleSize beyond 65535", "takes it for another number"),
+    gap(Kind::Runc, "a console that is a link", "follows it"),
+    gap(Kind::Runc, "a console that is a dangling link", "follows it"),
+    gap(Kind::Runc, "a long output through a terminal", NEEDS_TERMINAL),
+    gap(Kind::Runc, "input from a file", NEEDS_TERMINAL),
+    gap(Kind::Runc, "a slow reader", NEEDS_TERMINAL),
+    gap(Kind::Runc, "a stuck reader", NEEDS_TERMINAL),
+    gap(Kind::Runc, "create --pidfd-socket", "1.1 has none"),
+    gap(Kind::Runc, "run --pidfd-socket", "1.1 has none"),
+    gap(Kind::Runc, "a file mounted on the multiplexer", OTHER_WORDS),
+    gap(Kind::Crun, "a console that is a link", "follows it"),
+    gap(Kind::Crun, "a console that is a dangling link", "cannot mount on it"),
+    gap(Kind::Crun, "a console that is a pipe", "waits for somebody who writes to it"),
+    gap(Kind::Crun, "a consoleSize beyond 65535", "takes it for another number"),
+    gap(Kind::Crun, "a long output through a terminal", NEEDS_TERMINAL),
+    gap(Kind::Crun, "input from a file", NEEDS_TERMINAL),
+    gap(Kind::Crun, "a slow reader", LOSES_OUTPUT),
+    gap(Kind::Crun, "a stuck reader", LOSES_OUTPUT),
+    gap(Kind::Crun, "the name of the terminal", "sends a blank"),
+    gap(Kind::Crun, "create --pidfd-socket", "has none"),
+    gap(Kind::Crun, "run --pidfd-socket", "has none"),
+    gap(Kind::Crun, "create with a terminal and no socket", OTHER_WORDS),
+    gap(Kind::Crun, "run -d with a terminal and no socket", OTHER_WORDS),
+    gap(Kind::Crun, "run with a terminal and a socket", OTHER_WORDS),
+    gap(Kind::Crun, "run with a socket and no terminal", "ignores the socket"),
+    gap(Kind::Crun, "create with a socket and no terminal", "ignores the socket"),
+    gap(Kind::Crun, "run on a terminal", "sets the size after the program has begun"),
     race(Kind::Runc, "a read-only cgroup mount, Host", "leaves the tmpfs over v1 cgroups writable"),
 ];
 

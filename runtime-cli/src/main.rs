@@ -30,7 +30,6 @@ use failure::Failure;
 use log::Log;
 use runtime_core::error::Context;
 
-#[cfg(not(test))]
 #[allow(unsafe_code, reason = "the one name that the C library calls")]
 #[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main(_: i32, _: *const *const u8) -> i32 {

@@ -9,7 +9,7 @@ use core::ffi::CStr;
 use crate::fault::{Fault, Of, Outcome};
 use crate::paths::Root;
 use crate::step::{Call, Resolve};
-use crate::sys::{self, Errno, Fd, PROC_MAGIC, PTS_MAGIC, file_type, open, resolve};
+use crate::sys::{self, Answer, Errno, Fd, PROC_MAGIC, PTS_MAGIC, file_type, open, resolve};
 
 const CONSOLE: &CStr = c"console";
 const STANDARD_STREAMS: u32 = 3;
@@ -38,13 +38,17 @@ pub fn open(root: &Root, rows: u32, columns: u32, owner: u32, console: bool) -> 
 }
 
 fn open_master(root: &Root) -> Outcome<Fd> {
-    let directory = root.open(c"/dev/pts", open::PATH | open::DIRECTORY, Resolve::InRoot)?;
-    if sys::filesystem_magic(&directory).of(Call::Stat)? != PTS_MAGIC {
-        return Err(Fault::new(Call::TrustedPts, Errno::INVAL));
+    try_open_master(root).of(Call::OpenMaster)
+}
+
+fn try_open_master(root: &Root) -> Answer<Fd> {
+    let directory = root.try_open(c"/dev/pts", open::PATH | open::DIRECTORY, Resolve::InRoot)?;
+    if sys::filesystem_magic(&directory)? != PTS_MAGIC {
+        return Err(Errno::NODEV);
     }
     // Nothing may be mounted on it either.
     let rules = resolve::BENEATH | resolve::NO_SYMLINKS | resolve::NO_XDEV;
-    sys::openat2(directory.raw(), c"ptmx", open::READ_WRITE | open::NO_TERMINAL, 0, rules).of(Call::Open)
+    sys::openat2(directory.raw(), c"ptmx", open::READ_WRITE | open::NO_TERMINAL, 0, rules)
 }
 
 /// Mounts the terminal on /dev/console. What lies there is covered, whatever it is: a link is neither followed nor

@@ -580,8 +580,8 @@ words! {
         54 => BecomeRoot = "become root of the user namespace",
         /// `clone3` in the trampoline.
         55 => Clone = "clone3",
-        /// The check that terminals come from a devpts.
-        56 => TrustedPts = "check that /dev/pts is a devpts",
+        /// `openat2` of a terminal's master, and the check that it comes from a devpts.
+        56 => OpenMaster = "open ptmx of a devpts at /dev/pts",
         /// `dup3`.
         57 => Dup = "dup3",
     }

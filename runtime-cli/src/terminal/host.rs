@@ -114,10 +114,10 @@ fn in_foreground(terminal: &OwnedFd) -> bool {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        if let Some((terminal, settings)) = self.former.take() {
-            if in_foreground(&terminal) {
-                let _ = tcsetattr(&terminal, OptionalActions::Now, &settings);
-            }
+        if let Some((terminal, settings)) = self.former.take()
+            && in_foreground(&terminal)
+        {
+            let _ = tcsetattr(&terminal, OptionalActions::Now, &settings);
         }
     }
 }

@@ -6,7 +6,7 @@ mod host;
 mod tests;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::ArgMatches;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -41,7 +41,7 @@ pub(crate) fn console(matches: &ArgMatches, terminal: bool, detached: bool) -> R
     Err(Failure::Refused(problem.into()))
 }
 
-fn socket_console(socket: &PathBuf) -> Result<Console, Failure> {
+fn socket_console(socket: &Path) -> Result<Console, Failure> {
     absolute(socket).map(Console::Socket)
 }
 

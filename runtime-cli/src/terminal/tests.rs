@@ -92,7 +92,7 @@ fn the_end_of_piped_input_is_one_for_the_program() {
         let (read, write) = pipe();
         // What comes before `stty` would be echoed.
         let ready = thread::spawn(move || {
-            thread::sleep(std::time::Duration::from_millis(300));
+            assert!(Command::new("sleep").arg("0.3").status().unwrap().success());
             feed.write_all(said.as_bytes()).unwrap();
         });
         let reader = reading(read);

@@ -15,6 +15,7 @@ impl Errno {
     pub const NOENT: Errno = Errno(2);
     pub const ACCES: Errno = Errno(13);
     pub const EXIST: Errno = Errno(17);
+    pub const NODEV: Errno = Errno(19);
     pub const NOTDIR: Errno = Errno(20);
     pub const ISDIR: Errno = Errno(21);
     pub const INVAL: Errno = Errno(22);
