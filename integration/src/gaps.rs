@@ -29,9 +29,6 @@ const LEAVES_CGROUP: &str = "leaves the cgroup when create fails";
 const NO_COMMAND: &str = "does not have this command yet";
 
 const GAPS: &[Gap] = &[
-    gap(Kind::Ours, "pause of nobody says that it does not exist", NO_COMMAND),
-    gap(Kind::Ours, "resume of nobody says that it does not exist", NO_COMMAND),
-    gap(Kind::Ours, "a paused container stands still", NO_COMMAND),
     gap(Kind::Ours, "exec joins the container", NO_COMMAND),
     gap(Kind::Ours, "a filter holds for exec too", NO_COMMAND),
     gap(Kind::Ours, "update changes a limit", NO_COMMAND),

@@ -99,6 +99,12 @@ pub enum Wanted {
     Kill,
     /// `delete` without force.
     Delete,
+    /// `pause`.
+    Pause,
+    /// `resume`.
+    Resume,
+    /// `update`.
+    Update,
 }
 
 // Engines match on these words, down to `$PATH`.
@@ -110,12 +116,13 @@ fn program_problem(name: &str, searched: bool, errno: Errno) -> String {
     }
 }
 
-// Engines match on these words (`container not running` and the two about `start`).
+// Engines match on these words (`container not running`, `container not paused` and the two about `start`).
 fn status_sentence(id: &str, status: Status, wanted: &Wanted) -> String {
     match (wanted, status) {
         (Wanted::Start, Status::Stopped) => "cannot start a container that has stopped".into(),
         (Wanted::Start, _) => "cannot start an already running container".into(),
-        (Wanted::Kill, _) => "container not running".into(),
+        (Wanted::Kill | Wanted::Pause | Wanted::Update, _) => "container not running".into(),
+        (Wanted::Resume, _) => "container not paused".into(),
         (Wanted::Delete, status) => {
             format!("cannot delete container {id} that is not stopped: {status}")
         }

@@ -4,7 +4,9 @@ pub(crate) mod create;
 mod delete;
 mod kill;
 mod list;
+mod pause;
 mod plan;
+mod resume;
 mod run;
 mod spec;
 mod start;
@@ -43,6 +45,8 @@ pub(crate) const VERBS: &[Verb] = &[
     kill::VERB,
     delete::VERB,
     list::VERB,
+    pause::VERB,
+    resume::VERB,
     spec::VERB,
     plan::VERB,
 ];

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod hooks;
+mod pause;
 mod running;
 mod start;
 mod status;
@@ -152,6 +153,23 @@ impl Container {
         }
     }
 
+    /// Makes all processes of a container that was created or runs stand still. Waits until they do; where they don't,
+    /// they are let run on.
+    ///
+    /// # Errors
+    /// It is stopped or paused; or a process can't be frozen.
+    pub fn pause(&self) -> Result<()> {
+        pause::pause(&self.root, &self.id)
+    }
+
+    /// Lets the processes of a paused container run on.
+    ///
+    /// # Errors
+    /// It is not paused; or a cgroup around it is frozen.
+    pub fn resume(&self) -> Result<()> {
+        pause::resume(&self.root, &self.id)
+    }
+
     /// Removes a container and everything that belongs to it. With `force` it is killed first if it runs, and what a
     /// creation that was cut short left behind is removed too; a container that doesn't exist is no error then.
     ///
@@ -189,6 +207,6 @@ impl Container {
 fn status(record: &Record, awaits_start: bool) -> Result<Status> {
     let alive = record.init.is_alive()?;
     // Its freezer is of interest only where something could be frozen.
-    let frozen = alive && !awaits_start && record.cgroup.is_frozen().unwrap_or(false);
+    let frozen = alive && record.cgroup.is_frozen().unwrap_or(false);
     Ok(Signs { alive, awaits_start, frozen }.status())
 }

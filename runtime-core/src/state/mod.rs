@@ -47,8 +47,8 @@ impl Signs {
     pub fn status(self) -> Status {
         match self {
             Signs { alive: false, .. } => Status::Stopped,
-            Signs { awaits_start: true, .. } => Status::Created,
             Signs { frozen: true, .. } => Status::Paused,
+            Signs { awaits_start: true, .. } => Status::Created,
             _ => Status::Running,
         }
     }

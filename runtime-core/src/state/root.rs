@@ -127,6 +127,17 @@ impl StateRoot {
         self.clone().locked(id.clone(), dir, patience)
     }
 
+    /// Locks a container that exists, and reads what was made.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; and as for [`StateRoot::lock`] and [`Entry::record`].
+    pub fn lock_recorded(&self, id: &ContainerId, patience: Duration) -> Result<(Entry, Record)> {
+        let missing = || Error::NotFound(id.to_string());
+        let entry = self.lock(id, patience)?.ok_or_else(missing)?;
+        let record = entry.record()?.ok_or_else(missing)?;
+        Ok((entry, record))
+    }
+
     pub(super) fn locked(self, id: ContainerId, dir: OwnedFd, patience: Duration) -> Result<Option<Entry>> {
         wait_for_lock(&dir, &id, patience)?;
         let stat = fstat(&dir).doing(|| format!("cannot look at {}", self.place(&id).display()))?;
