@@ -6,6 +6,7 @@ mod kill;
 mod list;
 mod pause;
 mod plan;
+mod ps;
 mod resume;
 mod run;
 mod spec;
@@ -45,6 +46,7 @@ pub(crate) const VERBS: &[Verb] = &[
     kill::VERB,
     delete::VERB,
     list::VERB,
+    ps::VERB,
     pause::VERB,
     resume::VERB,
     spec::VERB,

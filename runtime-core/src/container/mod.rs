@@ -153,6 +153,15 @@ impl Container {
         }
     }
 
+    /// The processes of the container, also those in cgroups that it made itself, ascending, as this process numbers
+    /// them. Without a private pid namespace a stopped container may have some.
+    ///
+    /// # Errors
+    /// It is gone, or its cgroup can't be read.
+    pub fn pids(&self) -> Result<Vec<u32>> {
+        self.record()?.cgroup.pids()
+    }
+
     /// Makes all processes of a container that was created or runs stand still. Waits until they do; where they don't,
     /// they are let run on.
     ///
