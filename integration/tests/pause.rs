@@ -118,7 +118,9 @@ fn pauses_and_resumes_at_once_lose_nothing() {
         let test = Test::new();
         let container = test.start(&sleeper(&test));
         let calls: Vec<_> = (0..40)
-            .map(|number| test.call(&[if number % 2 == 0 { "pause" } else { "resume" }, &container.id]).spawn())
+            .map(|number| {
+                test.call(&[if number % 2 == 0 { "pause" } else { "resume" }, &container.id]).spawn()
+            })
             .collect();
         for call in calls {
             let outcome = call.finish();

@@ -18,6 +18,9 @@ pub enum Error {
     /// config.json asks for something impossible; nothing was created.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// `update` was asked for something impossible; nothing was changed.
+    #[error("{}", update_sentence(.0))]
+    Update(ConfigError),
     /// A call to the kernel failed outside of a plan.
     #[error("{}: {}", one_line(doing), words(*.errno))]
     System {
@@ -127,6 +130,15 @@ fn status_sentence(id: &str, status: Status, wanted: &Wanted) -> String {
             format!("cannot delete container {id} that is not stopped: {status}")
         }
     }
+}
+
+// These resources are in no config.json.
+fn update_sentence(ConfigError { pointer, problem }: &ConfigError) -> String {
+    let field = pointer.as_str().strip_prefix("/linux/resources/").unwrap_or_default().replace('/', ".");
+    one_line(&match field.as_str() {
+        "" => format!("cannot update the container: {problem}"),
+        field => format!("cannot update the container, {field}: {problem}"),
+    })
 }
 
 /// A mistake in config.json, found before anything was created.

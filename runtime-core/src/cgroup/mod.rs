@@ -5,12 +5,14 @@
 //! commands need the stored [`Paths`] alone; what they do is done again without harm, and finds it in order when there
 //! is nothing left.
 
+mod change;
 mod convert;
 mod create;
 mod devices;
 mod ebpf;
 mod exceptions;
 mod files;
+mod former;
 mod handle;
 mod hierarchies;
 mod knobs;
@@ -19,6 +21,7 @@ mod mountinfo;
 mod paths;
 mod remove;
 mod tree;
+mod update;
 mod v1;
 mod v2;
 
@@ -39,6 +42,7 @@ pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
 pub use knobs::{Hierarchy, Knob, Tolerance};
 pub use paths::Paths;
+pub use update::{Update, plan_update};
 
 /// What a container's cgroup will be.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,17 +70,6 @@ pub fn plan(
     let enabled = knobs::enabled(&knobs, resources, hierarchies);
     let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
     Ok(Planned { paths, knobs, devices: devices(resources, hierarchies)? })
-}
-
-/// Plans new limits for a container that exists. Pointers begin with `/linux/resources`. Device rules never change.
-///
-/// # Errors
-/// A limit makes no sense, or the host has no controller for it.
-pub fn plan_limits(
-    resources: &LinuxResources,
-    hierarchies: &Hierarchies,
-) -> Result<Vec<(Pointer, Knob)>, ConfigError> {
-    knobs::knobs(resources, hierarchies)
 }
 
 fn devices(

@@ -7,11 +7,13 @@ mod pause;
 mod running;
 mod start;
 mod status;
+mod update;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use oci_spec::runtime::LinuxResources;
 use rustix::process::Signal;
 
 use crate::bundle::Bundle;
@@ -177,6 +179,16 @@ impl Container {
     /// It is not paused; or a cgroup around it is frozen.
     pub fn resume(&self) -> Result<()> {
         pause::resume(&self.root, &self.id)
+    }
+
+    /// Sets other limits for a container that isn't stopped, all of them or none. Fields that are missing leave their
+    /// limits alone, and so do zeros where they mean that there is no limit to be set; device rules never change.
+    ///
+    /// # Errors
+    /// It is stopped; a limit makes no sense ([`Error::Update`]); the kernel refuses one, or the host has no controller
+    /// for it.
+    pub fn update(&self, resources: &LinuxResources) -> Result<()> {
+        update::update(&self.root, &self.id, resources)
     }
 
     /// Removes a container and everything that belongs to it. With `force` it is killed first if it runs, and what a

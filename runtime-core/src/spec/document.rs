@@ -105,6 +105,7 @@ fn prepare(raw: &[u8]) -> Result<(Value, Vec<ConfigError>), ConfigError> {
     drop_ignored(&mut document);
     drop_empty(&mut document);
     add_user(&mut document);
+    drop_missing_pids_limit(&mut document);
     refuse_unsupported(&document)?;
     refuse_lists_for_objects(&document)?;
     require_device_numbers(&document)?;
@@ -178,6 +179,15 @@ fn add_user(document: &mut Value) {
         if user.is_null() {
             *user = Value::Object(Map::new());
         }
+    }
+}
+
+// The types read a missing limit as one of zero, with which no process can be made.
+fn drop_missing_pids_limit(document: &mut Value) {
+    let Some(Value::Object(resources)) = document.pointer_mut("/linux/resources") else { return };
+    let limit = |pids: &Value| pids.get("limit").is_none_or(Value::is_null);
+    if resources.get("pids").is_some_and(|pids| pids.is_object() && limit(pids)) {
+        resources.remove("pids");
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod document;
 mod id;
+mod resources;
 mod rules;
 pub mod sysctl;
 mod template;
@@ -17,6 +18,7 @@ use oci_spec::runtime as oci;
 use crate::error::ConfigError;
 
 pub use id::ContainerId;
+pub use resources::resources;
 pub use sysctl::sysctl_path;
 pub use template::{OCI_VERSION, template, template_text};
 
