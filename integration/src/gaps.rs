@@ -31,7 +31,6 @@ const NO_COMMAND: &str = "does not have this command yet";
 const GAPS: &[Gap] = &[
     gap(Kind::Ours, "exec joins the container", NO_COMMAND),
     gap(Kind::Ours, "a filter holds for exec too", NO_COMMAND),
-    gap(Kind::Ours, "update changes a limit", NO_COMMAND),
     gap(Kind::Crun, "a limit that cannot be set leaves nothing behind", LEAVES_CGROUP),
     gap(Kind::Crun, "delete of nobody says that it does not exist", NO_STATUS),
     gap(Kind::Crun, "kill of nobody says that it does not exist", NO_STATUS),

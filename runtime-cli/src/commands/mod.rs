@@ -12,6 +12,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ pub(crate) const VERBS: &[Verb] = &[
     ps::VERB,
     pause::VERB,
     resume::VERB,
+    update::VERB,
     spec::VERB,
     plan::VERB,
 ];
