@@ -64,6 +64,13 @@ const GAPS: &[Gap] = &[
     race(Kind::Runc, "a namespace that is not there", LEAVES_CGROUP),
     race(Kind::Runc, "one line of log", "logs one failure several times"),
     gap(Kind::Runc, "propagation rshared", "leaves the root private"),
+    gap(Kind::Runc, "update --cpu-idle and --cpu-burst", "1.1 has neither"),
+    gap(
+        Kind::Runc,
+        "swap without limit is told",
+        "leaves the sentence to the kernel, and so for a limit of before",
+    ),
+    gap(Kind::Runc, "a controller is enabled by update", "1.1 enables controllers at create alone"),
     race(Kind::Runc, "pauses and resumes at once", "1.1 has no lock: they see each other half-way"),
     race(Kind::Runc, "a read-only cgroup mount, Host", "leaves the tmpfs over v1 cgroups writable"),
 ];

@@ -313,7 +313,7 @@ fn rest(time: Duration) {
     _ = poll(&mut [], Some(&timespec(time)));
 }
 
-fn timespec(time: Duration) -> Timespec {
+pub(super) fn timespec(time: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(time.subsec_nanos()),

@@ -20,10 +20,12 @@ mod life;
 mod mountinfo;
 mod paths;
 mod remove;
+mod stats;
 mod tree;
 mod update;
 mod v1;
 mod v2;
+mod watch;
 
 #[cfg(test)]
 mod kernel_tests;
@@ -42,7 +44,12 @@ pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
 pub use knobs::{Hierarchy, Knob, Tolerance};
 pub use paths::Paths;
+pub use stats::{
+    BlockIo, BlockIoEntry, Cpu, CpuUsage, Cpuset, Hugetlb, Memory, MemoryUse, Pids, Pressure, Stall, Stats,
+    Throttling,
+};
 pub use update::{Update, plan_update};
+pub use watch::{Happening, Watch};
 
 /// What a container's cgroup will be.
 #[derive(Debug, Clone, PartialEq)]

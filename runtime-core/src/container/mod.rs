@@ -17,6 +17,7 @@ use oci_spec::runtime::LinuxResources;
 use rustix::process::Signal;
 
 use crate::bundle::Bundle;
+use crate::cgroup::{Stats, Watch};
 use crate::error::{Context, Error, Result, Wanted};
 use crate::spec::ContainerId;
 use crate::state::{Record, Signs, State, StateRoot};
@@ -162,6 +163,22 @@ impl Container {
     /// It is gone, or its cgroup can't be read.
     pub fn pids(&self) -> Result<Vec<u32>> {
         self.record()?.cgroup.pids()
+    }
+
+    /// What the container has used so far.
+    ///
+    /// # Errors
+    /// It is gone, or its record is damaged.
+    pub fn stats(&self) -> Result<Stats> {
+        Ok(self.record()?.cgroup.stats())
+    }
+
+    /// Watches the container from now on: for memory that runs out, and for the end of its last process.
+    ///
+    /// # Errors
+    /// It is gone, or its record is damaged; or the kernel has no descriptors or watches left.
+    pub fn watch(&self) -> Result<Watch> {
+        self.record()?.cgroup.watch()
     }
 
     /// Makes all processes of a container that was created or runs stand still. Waits until they do; where they don't,
