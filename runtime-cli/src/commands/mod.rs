@@ -2,6 +2,7 @@
 
 pub(crate) mod create;
 mod delete;
+mod events;
 mod kill;
 mod list;
 mod pause;
@@ -48,6 +49,7 @@ pub(crate) const VERBS: &[Verb] = &[
     delete::VERB,
     list::VERB,
     ps::VERB,
+    events::VERB,
     pause::VERB,
     resume::VERB,
     update::VERB,

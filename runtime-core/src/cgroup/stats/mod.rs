@@ -229,7 +229,7 @@ impl Paths {
             cpu: self.counted("cpuacct", v1::cpu, v2::cpu),
             cpuset: self.counted("cpuset", v1::cpuset, |_| Cpuset::default()),
             memory: self.counted("memory", v1::memory, v2::memory),
-            pids: self.counted("pids", parse::pids, parse::pids),
+            pids: self.counted("pids", parse::pids, v2::pids),
             blkio: self.counted("blkio", v1::block_io, v2::block_io),
             hugetlb: self.counted(
                 "hugetlb",

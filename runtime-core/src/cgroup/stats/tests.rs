@@ -161,6 +161,8 @@ fn cpusets_processes_and_huge_pages() {
     );
     assert_eq!(parse::pids(&read), Pids { current: 3, limit: 0 });
     assert_eq!(parse::pids(&from(&[("pids.max", "7\n")])).limit, 7);
+    assert_eq!(v2::pids(&from(&[("cgroup.procs", "70\n80\n")])), Pids { current: 2, limit: 0 });
+    assert_eq!(v2::pids(&read), Pids { current: 3, limit: 0 });
     let sizes = ["2MB".to_owned(), "1GB".to_owned(), "64KB".to_owned()];
     assert_eq!(json(&v1::hugetlb(&read, &sizes)), json!({"2MB": {"usage": 4, "failcnt": 1}}));
     assert_eq!(json(&v2::hugetlb(&read, &sizes)), json!({"1GB": {"usage": 5, "failcnt": 6}}));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::parse::{self, number, pressure};
-use super::{BlockIo, BlockIoEntry, Cpu, CpuUsage, Hugetlb, Memory, MemoryUse, Read, Throttling};
+use super::{BlockIo, BlockIoEntry, Cpu, CpuUsage, Hugetlb, Memory, MemoryUse, Pids, Read, Throttling};
 
 const NANOSECONDS_PER_MICROSECOND: u64 = 1000;
 
@@ -49,6 +49,15 @@ pub(super) fn memory(read: Read<'_>) -> Memory {
         raw,
         psi: pressure(read("memory.pressure")),
         ..Memory::default()
+    }
+}
+
+/// Without the controller nobody counts threads, but members can be counted.
+pub(super) fn pids(read: Read<'_>) -> Pids {
+    let members = || read("cgroup.procs").map_or(0, |text| text.lines().count() as u64);
+    match parse::pids(read) {
+        Pids { current: 0, limit } => Pids { current: members(), limit },
+        counted => counted,
     }
 }
 
