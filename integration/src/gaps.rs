@@ -72,7 +72,12 @@ const GAPS: &[Gap] = &[
     ),
     gap(Kind::Runc, "a controller is enabled by update", "1.1 enables controllers at create alone"),
     gap(Kind::Runc, "events end with the container", "in version 1, 1.1 waits for the removal of the cgroup"),
-    gap(Kind::Runc, "events tell that memory ran out", "in version 1, 1.1 waits for the removal of the cgroup"),
+    gap(
+        Kind::Runc,
+        "events tell that memory ran out",
+        "in version 1, 1.1 waits for the removal of the cgroup",
+    ),
+    gap(Kind::Runc, "features of specification 1.2 and 1.3", "1.1 is older"),
     race(Kind::Runc, "pauses and resumes at once", "1.1 has no lock: they see each other half-way"),
     race(Kind::Runc, "a read-only cgroup mount, Host", "leaves the tmpfs over v1 cgroups writable"),
 ];

@@ -3,6 +3,7 @@
 pub(crate) mod create;
 mod delete;
 mod events;
+mod features;
 mod kill;
 mod list;
 mod pause;
@@ -53,6 +54,7 @@ pub(crate) const VERBS: &[Verb] = &[
     pause::VERB,
     resume::VERB,
     update::VERB,
+    features::VERB,
     spec::VERB,
     plan::VERB,
 ];

@@ -27,9 +27,11 @@ use crate::hooks::Hooks;
 use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
+pub(crate) use capabilities::names as capability_names;
 pub use create::create;
 pub(crate) use hooks::hook;
 pub(crate) use namespaces::has_new as has_new_namespace;
+pub(crate) use options::names as mount_options;
 pub use request::Request;
 
 /// The planner's form of a step: it owns its texts and lists.

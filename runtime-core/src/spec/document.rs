@@ -27,6 +27,11 @@ const UNSUPPORTED: [&str; 9] = [
     "/linux/personality/flags",
 ];
 
+/// Whether a field may be used; it is known to exist.
+pub(crate) fn accepts(pointer: &str) -> bool {
+    !UNSUPPORTED.contains(&pointer)
+}
+
 /// Members that mean nothing on Linux, or nothing any more; they are dropped whatever they contain.
 const IGNORED: [(&str, &[&str]); 4] = [
     ("", &["vm", "windows", "solaris", "freebsd", "zos", "uidMappings", "gidMappings"]),

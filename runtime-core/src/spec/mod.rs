@@ -17,6 +17,7 @@ use oci_spec::runtime as oci;
 
 use crate::error::ConfigError;
 
+pub(crate) use document::accepts;
 pub use id::ContainerId;
 pub use resources::resources;
 pub use sysctl::sysctl_path;
