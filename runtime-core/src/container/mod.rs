@@ -114,8 +114,17 @@ impl Container {
     /// # Errors
     /// It is gone, or its record is damaged.
     pub fn state(&self) -> Result<State> {
-        let record = self.record()?;
-        Ok(record.state(self.status(&record)?, String::new()))
+        self.state_with_owner(|_| String::new())
+    }
+
+    /// The same with the name of its owner, who is known by the user id.
+    ///
+    /// # Errors
+    /// As for [`Container::state`].
+    pub fn state_with_owner(&self, name: impl FnOnce(u32) -> String) -> Result<State> {
+        let seen = self.root.look(&self.id)?;
+        let (record, awaits_start) = seen.ok_or_else(|| Error::NotFound(self.id.to_string()))?;
+        Ok(record.state(status(&record, awaits_start)?, name(record.owner)))
     }
 
     /// Executes the user's program in a container that was created.
@@ -219,10 +228,6 @@ impl Container {
 
     fn record(&self) -> Result<Record> {
         self.root.peek(&self.id)?.ok_or_else(|| Error::NotFound(self.id.to_string()))
-    }
-
-    fn status(&self, record: &Record) -> Result<Status> {
-        status(record, self.root.awaits_start(&self.id)?)
     }
 
     fn process(&self, record: &Record) -> Result<OwnedFd> {

@@ -52,7 +52,7 @@ pub(crate) fn architectures() -> Vec<String> {
 }
 
 fn is_accepted(name: &str) -> bool {
-    name.parse::<Arch>().is_ok_and(|arch| profile::accepts_architecture(arch))
+    name.parse::<Arch>().is_ok_and(profile::accepts_architecture)
 }
 
 /// The flags of filters, on a kernel that has all of them.

@@ -153,6 +153,19 @@ impl StateRoot {
         file::read_json(dir.as_fd(), entry::STATE, id, &self.place(id))
     }
 
+    /// A container's record, and whether its start socket is there, seen without its lock and with one look at its
+    /// directory.
+    ///
+    /// # Errors
+    /// As for [`StateRoot::peek`].
+    pub fn look(&self, id: &ContainerId) -> Result<Option<(Record, bool)>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        let path = self.place(id);
+        let record = file::read_json(dir.as_fd(), entry::STATE, id, &path)?;
+        let awaits_start = entry::has_start_socket(dir.as_fd(), &path)?;
+        Ok(record.map(|record| (record, awaits_start)))
+    }
+
     /// Whether a container's start socket is there, seen without its lock.
     ///
     /// # Errors
