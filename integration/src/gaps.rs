@@ -26,8 +26,6 @@ const NO_STATUS: &str = "says that it cannot open its status file";
 
 const LEAVES_CGROUP: &str = "leaves the cgroup when create fails";
 
-const NO_COMMAND: &str = "does not have this command yet";
-
 const NEEDS_TERMINAL: &str = "stands in front of a terminal only if it has one itself";
 
 const LOSES_OUTPUT: &str = "does not wait for the reader of its output";
@@ -35,10 +33,6 @@ const LOSES_OUTPUT: &str = "does not wait for the reader of its output";
 const OTHER_WORDS: &str = "says it in other words";
 
 const GAPS: &[Gap] = &[
-    gap(Kind::Ours, "pause of nobody says that it does not exist", NO_COMMAND),
-    gap(Kind::Ours, "resume of nobody says that it does not exist", NO_COMMAND),
-    gap(Kind::Ours, "a paused container stands still", NO_COMMAND),
-    gap(Kind::Ours, "update changes a limit", NO_COMMAND),
     gap(Kind::Crun, "a limit that cannot be set leaves nothing behind", LEAVES_CGROUP),
     gap(Kind::Crun, "delete of nobody says that it does not exist", NO_STATUS),
     gap(Kind::Crun, "kill of nobody says that it does not exist", NO_STATUS),
@@ -100,6 +94,23 @@ const GAPS: &[Gap] = &[
     gap(Kind::Crun, "run with a socket and no terminal", "ignores the socket"),
     gap(Kind::Crun, "create with a socket and no terminal", "ignores the socket"),
     gap(Kind::Crun, "run on a terminal", "sets the size after the program has begun"),
+    gap(Kind::Runc, "update --cpu-idle and --cpu-burst", "1.1 has neither"),
+    gap(
+        Kind::Runc,
+        "swap without limit is told",
+        "leaves the sentence to the kernel, and so for a limit of before",
+    ),
+    gap(Kind::Runc, "a controller is enabled by update", "1.1 enables controllers at create alone"),
+    gap(Kind::Runc, "events end with the container", "in version 1, 1.1 waits for the removal of the cgroup"),
+    gap(
+        Kind::Runc,
+        "events tell that memory ran out",
+        "in version 1, 1.1 waits for the removal of the cgroup",
+    ),
+    gap(Kind::Runc, "features of specification 1.2 and 1.3", "1.1 is older"),
+    gap(Kind::Runc, "kill --all", "only suppresses an error"),
+    gap(Kind::Runc, "names of real-time signals", "knows numbers alone"),
+    race(Kind::Runc, "pauses and resumes at once", "1.1 has no lock: they see each other half-way"),
     race(Kind::Runc, "a read-only cgroup mount, Host", "leaves the tmpfs over v1 cgroups writable"),
 ];
 

@@ -8,6 +8,7 @@
 mod args;
 mod commands;
 mod compat;
+mod duration;
 mod failure;
 mod log;
 mod naming;

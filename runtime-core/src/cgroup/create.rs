@@ -172,7 +172,7 @@ fn refuse_occupied(place: &Place) -> Result<()> {
 }
 
 /// Enables the controllers in every cgroup above, from the top. What fails here fails for good where a limit needs it.
-fn enable(place: &Place) {
+pub(super) fn enable(place: &Place) {
     let above: Vec<PathBuf> = place.ancestors().collect();
     if above.first().is_none_or(|parent| lacking(place, parent).is_empty()) {
         return;

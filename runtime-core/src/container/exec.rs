@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::guest::Guest;
-use super::{Console, Container, Executed, Status};
+use super::{Console, Container, Executed, Status, status};
 use crate::cgroup::Inside;
 use crate::error::{Error, Result, Wanted};
 use crate::host::Host;
@@ -32,8 +32,13 @@ pub struct ExecOptions {
 }
 
 pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecOptions) -> Result<Executed> {
-    let record = container.record()?;
-    refuse_state(container, &record, options.ignore_paused)?;
+    let seen = container.root.look(&container.id)?;
+    let (record, awaits_start) = seen.ok_or_else(|| Error::NotFound(container.id.to_string()))?;
+    match status(&record, awaits_start)? {
+        Status::Paused if !options.ignore_paused => return Err(wrong(container, Status::Paused)),
+        Status::Created | Status::Running | Status::Paused => {}
+        status => return Err(wrong(container, status)),
+    }
     let inherited = sys::inherited::descriptors(options.preserve_fds)?;
     let config = container.root.config(&container.id)?.unwrap_or_default();
     let spec = Spec::parse_with(config, process)?;
@@ -61,14 +66,6 @@ fn joining(record: &Record, options: &ExecOptions) -> Joining {
         pidfd_socket: options.pidfd_socket.clone(),
         console_socket: options.console.socket().map(Path::to_path_buf),
         window_size: options.console.size(),
-    }
-}
-
-fn refuse_state(container: &Container, record: &Record, ignore_paused: bool) -> Result<()> {
-    match container.status(record)? {
-        Status::Paused if !ignore_paused => Err(wrong(container, Status::Paused)),
-        Status::Created | Status::Running | Status::Paused => Ok(()),
-        status => Err(wrong(container, status)),
     }
 }
 

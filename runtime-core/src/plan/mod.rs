@@ -32,10 +32,12 @@ use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
 pub use affinity::Cpus;
+pub(crate) use capabilities::names as capability_names;
 pub use create::create;
 pub use exec::{Joining, exec};
 pub(crate) use hooks::hook;
 pub(crate) use namespaces::has_new as has_new_namespace;
+pub(crate) use options::names as mount_options;
 pub use request::Request;
 pub use terminal::WindowSize;
 

@@ -30,6 +30,12 @@ const UNSUPPORTED: [Path; 9] = [
     &["linux", "personality", "flags"],
 ];
 
+/// Whether a field may be used; it is known to exist.
+pub(crate) fn accepts(pointer: &str) -> bool {
+    let steps: Vec<&str> = pointer.split('/').skip(1).collect();
+    !UNSUPPORTED.contains(&steps.as_slice())
+}
+
 /// Members that mean nothing on Linux, or nothing any more; they are dropped whatever they contain.
 const IGNORED: [(Path, &[&str]); 4] = [
     (&[], &["vm", "windows", "solaris", "freebsd", "zos", "uidMappings", "gidMappings"]),
@@ -119,6 +125,7 @@ fn prepare(raw: &[u8], change: Change<'_>) -> Result<(Value, Vec<ConfigError>), 
     drop_ignored(&mut document);
     drop_empty(&mut document);
     add_user(&mut document);
+    drop_missing_pids_limit(&mut document);
     refuse_unsupported(&document)?;
     refuse_lists_for_objects(&document)?;
     require_device_numbers(&document)?;
@@ -194,6 +201,15 @@ fn add_user(document: &mut Value) {
         if user.is_null() {
             *user = Value::Object(Map::new());
         }
+    }
+}
+
+// The types read a missing limit as one of zero, with which no process can be made.
+fn drop_missing_pids_limit(document: &mut Value) {
+    let Some(Value::Object(resources)) = document.pointer_mut("/linux/resources") else { return };
+    let limit = |pids: &Value| pids.get("limit").is_none_or(Value::is_null);
+    if resources.get("pids").is_some_and(|pids| pids.is_object() && limit(pids)) {
+        resources.remove("pids");
     }
 }
 

@@ -6,6 +6,7 @@
 mod document;
 mod exec;
 mod id;
+mod resources;
 mod rules;
 pub mod sysctl;
 mod template;
@@ -17,8 +18,10 @@ use oci_spec::runtime as oci;
 
 use crate::error::ConfigError;
 
+pub(crate) use document::accepts;
 pub use exec::{ExecProcess, ProcessChanges};
 pub use id::ContainerId;
+pub use resources::resources;
 pub use sysctl::sysctl_path;
 pub use template::{OCI_VERSION, template, template_text};
 
