@@ -1,8 +1,9 @@
 //! The `runtime` command: what runc's users type, brought to the library.
 //!
 //! Its entry point is C's. The standard library's start-up reads `/proc/self/maps` and makes a signal stack to explain
-//! stack overflows: a seventh of our system calls, and a tenth of a millisecond of every command.
-#![no_main]
+//! stack overflows: a seventh of our system calls, and a tenth of a millisecond of every command. Tests have the usual
+//! one, or none of them would run.
+#![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
 mod args;
@@ -30,7 +31,7 @@ use log::Log;
 use runtime_core::error::Context;
 
 #[allow(unsafe_code, reason = "the one name that the C library calls")]
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main(_: i32, _: *const *const u8) -> i32 {
     i32::from(command())
 }
@@ -93,7 +94,8 @@ fn obey(arguments: &[OsString], log: &mut Log) -> Result<u8, Failure> {
 
 fn open_log(globals: &ArgMatches) -> Result<Log, Failure> {
     let format = args::text_of(globals, "log-format").parse()?;
-    Log::open(args::path_of(globals, "log").map(PathBuf::as_path), format, args::is_set(globals, "debug"))
+    let debug = args::is_set(globals, "debug") || args::text_of(globals, "log-level") == "debug";
+    Log::open(args::path_of(globals, "log").map(PathBuf::as_path), format, debug)
 }
 
 fn help(words: &[OsString]) -> Result<u8, Failure> {

@@ -61,6 +61,10 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
     )?;
     refuse(path_of(matches, "pidfd-socket").is_some(), "--pidfd-socket is not supported yet")?;
     refuse(session.systemd_cgroup, "--systemd-cgroup is not supported yet: run without it, with cgroupfs")?;
+    refuse(
+        session.without_cgroup,
+        "--cgroup-manager=disabled is not supported yet: every container gets a cgroup",
+    )?;
     Ok(CreateOptions {
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),

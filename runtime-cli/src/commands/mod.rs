@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod checkpoint;
 pub(crate) mod create;
 mod delete;
 mod kill;
@@ -45,6 +46,8 @@ pub(crate) const VERBS: &[Verb] = &[
     list::VERB,
     spec::VERB,
     plan::VERB,
+    checkpoint::CHECKPOINT,
+    checkpoint::RESTORE,
 ];
 
 impl Verb {
@@ -67,6 +70,8 @@ pub(crate) struct Session<'a> {
     pub(crate) given_root: Option<PathBuf>,
     /// Whether systemd is to make the cgroups.
     pub(crate) systemd_cgroup: bool,
+    /// Whether no cgroup is to be made.
+    pub(crate) without_cgroup: bool,
     /// Where to report.
     pub(crate) log: &'a Log,
 }
@@ -77,9 +82,11 @@ impl<'a> Session<'a> {
     /// # Errors
     /// `--root` leads to no place for state.
     pub(crate) fn new(globals: &ArgMatches, log: &'a Log) -> Result<Self, Failure> {
+        let manager = args::text_of(globals, "cgroup-manager");
         Ok(Session {
             given_root: args::path_of(globals, "root").map(|path| compat::given_root(path)).transpose()?,
-            systemd_cgroup: args::is_set(globals, "systemd-cgroup"),
+            systemd_cgroup: args::is_set(globals, "systemd-cgroup") || manager == "systemd",
+            without_cgroup: manager == "disabled",
             log,
         })
     }
