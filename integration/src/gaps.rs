@@ -55,6 +55,7 @@ const GAPS: &[Gap] = &[
     gap(Kind::Crun, "an rlimit twice", "takes the last"),
     gap(Kind::Crun, "an unknown propagation", "ignores it"),
     gap(Kind::Crun, "an oom score out of range", LEAVES_CGROUP),
+    gap(Kind::Runc, "the caller's affinity stays outside", "1.1 hands it on"),
     gap(Kind::Runc, "an rlimit twice", "takes the last"),
     gap(Kind::Crun, "another file at the path of a device", "leaves it there"),
     gap(Kind::Runc, "another file at the path of a device", "leaves it there"),

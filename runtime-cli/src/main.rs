@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
+mod activation;
 mod args;
 mod commands;
 mod compat;

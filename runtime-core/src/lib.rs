@@ -34,6 +34,7 @@ pub mod error;
 pub mod hooks;
 pub mod host;
 mod launch;
+mod notify;
 pub mod plan;
 mod publish;
 pub mod seccomp;

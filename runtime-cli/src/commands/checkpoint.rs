@@ -16,7 +16,11 @@ pub(super) const CHECKPOINT: Verb = Verb {
             flag("leave-running", "Leave the container running"),
             flag("tcp-skip-in-flight", "Leave out connections that are being made"),
             flag("link-remap", "Keep files that were removed while open"),
-            path("status-fd", "FD", "Write a zero byte to this descriptor when pages are ready to be fetched"),
+            path(
+                "status-fd",
+                "FD",
+                "Write a zero byte to this descriptor when pages are ready to be fetched",
+            ),
             text("page-server", "ADDRESS:PORT", "Send memory to this server"),
             flag("pre-dump", "Write memory only; the container goes on"),
             container(),
@@ -57,15 +61,15 @@ fn images(table: Command) -> Command {
         flag("lazy-pages", "Fetch memory when it is needed"),
         flag("file-locks", "Include locks on files"),
         flag("auto-dedup", "Free what parent images hold twice"),
-        text("manage-cgroups-mode", "MODE", "soft, full, strict or ignore").value_parser([
-            "soft", "full", "strict", "ignore",
-        ]),
-        Arg::new("empty-ns").long("empty-ns").value_name("network").value_parser(["network"]).help(
-            "Make this namespace without its content",
-        ),
-        text("network-lock", "METHOD", "nftables, iptables or skip").value_parser([
-            "nftables", "iptables", "skip",
-        ]),
+        text("manage-cgroups-mode", "MODE", "soft, full, strict or ignore")
+            .value_parser(["soft", "full", "strict", "ignore"]),
+        Arg::new("empty-ns")
+            .long("empty-ns")
+            .value_name("network")
+            .value_parser(["network"])
+            .help("Make this namespace without its content"),
+        text("network-lock", "METHOD", "nftables, iptables or skip")
+            .value_parser(["nftables", "iptables", "skip"]),
     ])
 }
 

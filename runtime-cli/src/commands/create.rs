@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{Session, Verb, id_of, open_bundle};
-use crate::absolute;
 use crate::args::{container, flag, is_set, path, path_of};
 use crate::failure::Failure;
+use crate::{absolute, activation};
 use runtime_core::container::{Container, CreateOptions};
 
 pub(super) const VERB: Verb = Verb {
@@ -68,6 +68,8 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
     Ok(CreateOptions {
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),
+        listen_fds: activation::listen_fds(),
+        notify_socket: activation::notify_socket(),
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
         pid_file: path_of(matches, "pid-file").map(|path| absolute(path)).transpose()?,
     })

@@ -40,7 +40,8 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let bundle = open_bundle(&subject.bundle, session.log)?;
     let launch = Launch { root: session.make_root()?, ids: subject.ids, bundle, options };
     if is_set(matches, "detach") {
-        let (id, _) = launch.go()?;
+        let (id, running) = launch.go()?;
+        running.wait_until_ready()?;
         return if subject.named { Ok(0) } else { output::print(&format!("{}\n", id.as_str())).map(|()| 0) };
     }
     if !is_set(matches, "no-subreaper") {
@@ -115,7 +116,16 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
         }
     };
-    let attended = attend(running.pidfd(), running.pid(), &queue, pass_on);
+    let readiness = running.readiness().map(|socket| Readiness {
+        socket,
+        pass_on: Box::new(|| {
+            if let Err(error) = running.pass_on_readiness() {
+                session.log.debug(|| error.to_string());
+            }
+        }),
+    });
+    let attended = attend(running.pidfd(), running.pid(), &queue, pass_on, readiness.as_ref());
+    drop(readiness);
     let exit = attended.and_then(|()| Ok(running.wait()?));
     tell_about_memory(&exit, &running, launch.bundle.spec(), session);
     let deleted = if keep { Ok(()) } else { running.delete() };
@@ -130,12 +140,31 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     })
 }
 
-// Until the container's first process has ended, hands its signals on to it.
-fn attend(pidfd: BorrowedFd<'_>, pid: Pid, queue: &Queue, pass_on: impl Fn(i32)) -> Result<(), Failure> {
+// A program that may tell its readiness, and what is done then.
+struct Readiness<'a> {
+    socket: BorrowedFd<'a>,
+    pass_on: Box<dyn Fn() + 'a>,
+}
+
+// Until the container's first process has ended, hands its signals on to it, and its readiness to the service manager.
+fn attend(
+    pidfd: BorrowedFd<'_>,
+    pid: Pid,
+    queue: &Queue,
+    pass_on: impl Fn(i32),
+    readiness: Option<&Readiness<'_>>,
+) -> Result<(), Failure> {
     loop {
-        let mut ready = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::new(queue, PollFlags::IN)];
+        let mut ready =
+            vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::new(queue, PollFlags::IN)];
+        ready.extend(readiness.map(|readiness| PollFd::from_borrowed_fd(readiness.socket, PollFlags::IN)));
         poll(&mut ready, None).doing(|| "cannot wait for the container".into())?;
-        if ready.first().is_some_and(|pidfd| !pidfd.revents().is_empty()) {
+        let has_come = |place: usize| ready.get(place).is_some_and(|each| !each.revents().is_empty());
+        // Also what a program has said as its last word.
+        if let (Some(readiness), true) = (readiness, has_come(2)) {
+            (readiness.pass_on)();
+        }
+        if has_come(0) {
             return Ok(());
         }
         while let Some(signal) = queue.next()? {
@@ -191,7 +220,7 @@ mod tests {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
         drop(child.stdin.take());
-        attend(std::os::fd::AsFd::as_fd(&pidfd), pid, &queue, |_| ()).unwrap();
+        attend(std::os::fd::AsFd::as_fd(&pidfd), pid, &queue, |_| (), None).unwrap();
         assert!(child.wait().unwrap().success());
     }
 }

@@ -18,6 +18,7 @@ impl Errno {
     pub const NOTDIR: Errno = Errno(20);
     pub const ISDIR: Errno = Errno(21);
     pub const INVAL: Errno = Errno(22);
+    pub const ROFS: Errno = Errno(30);
     pub const NAMETOOLONG: Errno = Errno(36);
     pub const NOSYS: Errno = Errno(38);
     pub const LOOP: Errno = Errno(40);
@@ -263,6 +264,13 @@ pub mod prctl_option {
     pub const CAP_AMBIENT_CLEAR_ALL: usize = 4;
 }
 
+/// Lets this process run on each CPU that its cgroup allows.
+pub fn allow_all_cpus() -> Answer<()> {
+    // More CPUs than any kernel supports.
+    let all = [u64::MAX; 256];
+    done(call(number::SCHED_SETAFFINITY, [0, size_of_val(&all), address(&all), 0, 0, 0]))
+}
+
 /// Sets a resource limit of this process.
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Answer<()> {
     let limit = [soft, hard];
@@ -352,6 +360,7 @@ pub fn setdomainname(name: &CStr) -> Answer<()> {
 /// `open` flags.
 pub mod open {
     pub const WRITE: usize = 1;
+    pub const READ_WRITE: usize = 2;
     pub const CREATE: usize = 0o100;
     pub const EXCLUSIVE: usize = 0o200;
     pub const NONBLOCK: usize = 0o4000;
@@ -419,6 +428,16 @@ pub fn chownat(directory: &Fd, name: &CStr, uid: u32, gid: u32) -> Answer<()> {
         number::FCHOWNAT,
         [directory.0 as usize, text(name), ids.0, ids.1, AT_SYMLINK_NOFOLLOW, 0],
     ))
+}
+
+/// Sets the owner of what a descriptor leads to; the group stays.
+pub fn change_owner(fd: &Fd, uid: u32) -> Answer<()> {
+    done(call(number::FCHOWN, [fd.0 as usize, uid as usize, u32::MAX as usize, 0, 0, 0]))
+}
+
+/// Puts a copy of a descriptor in the place of another one, which executions keep.
+pub fn duplicate(fd: &Fd, place: i32) -> Answer<()> {
+    done(call(number::DUP3, [fd.0 as usize, place as usize, 0, 0, 0, 0]))
 }
 
 /// Sets the permission bits of a name that is known not to be a link.

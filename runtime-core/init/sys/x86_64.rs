@@ -54,6 +54,9 @@ pub mod number {
     pub const SENDTO: usize = 44;
     pub const RECVMSG: usize = 47;
     pub const EXECVE: usize = 59;
+    pub const FCHOWN: usize = 93;
+    pub const SCHED_SETAFFINITY: usize = 203;
+    pub const DUP3: usize = 292;
     pub const FCHDIR: usize = 81;
     pub const CHDIR: usize = 80;
     pub const GETCWD: usize = 79;

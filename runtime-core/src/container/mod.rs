@@ -33,8 +33,22 @@ pub struct CreateOptions {
     pub no_new_keyring: bool,
     /// How many descriptors from 3 on the program inherits besides the standard streams.
     pub preserve_fds: u32,
+    /// How many descriptors from 3 on, before those, are sockets that a service manager listens on for the program
+    /// (sd_listen_fds(3)).
+    pub listen_fds: u32,
+    /// Where the service manager listens for readiness: a path, or `@` and the name of an abstract socket. The program
+    /// gets a socket of its own, and what it says is passed on (sd_notify(3)).
+    pub notify_socket: Option<PathBuf>,
     /// Where the process id is written; absolute.
     pub pid_file: Option<PathBuf>,
+}
+
+/// How a container is started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartOptions {
+    /// Where the service manager listens for readiness, as for [`CreateOptions::notify_socket`]. Of use only if the
+    /// container was made with one.
+    pub notify_socket: Option<PathBuf>,
 }
 
 /// A container that has been made.
@@ -69,8 +83,8 @@ impl Container {
         bundle: &Bundle,
         options: &CreateOptions,
     ) -> Result<Running> {
-        let (process, record, entry) = create::make(root, id, bundle, options, create::Until::Executed)?;
-        Ok(Running::new(process, record, entry.unlock()?))
+        let made = create::make(root, id, bundle, options, create::Until::Executed)?;
+        Ok(Running::new(made.process, made.record, made.entry.unlock()?, made.notify))
     }
 
     /// The container with that name.
@@ -119,7 +133,15 @@ impl Container {
     /// # Errors
     /// It was started before, or is dead; or the program can't be executed, or a hook failed: then it is dead.
     pub fn start(&self) -> Result<()> {
-        start::start(&self.root, &self.id)
+        self.start_with(&StartOptions::default())
+    }
+
+    /// [`Container::start`], with options. Waits for the program to be ready, if somebody is to hear of that.
+    ///
+    /// # Errors
+    /// As for [`Container::start`]; or the service manager can't be reached.
+    pub fn start_with(&self, options: &StartOptions) -> Result<()> {
+        start::start(&self.root, &self.id, options)
     }
 
     /// Sends a signal to the container's first process, or with `all` to every one. SIGKILL reaches every process of a

@@ -7,6 +7,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 use super::{PATIENCE, delete};
 use crate::error::{Context, Error, Result};
 use crate::launch::Process;
+use crate::notify::Proxy;
 use crate::state::{Record, Unlocked};
 use crate::sys;
 
@@ -25,11 +26,35 @@ pub struct Running {
     process: Process,
     record: Record,
     place: Unlocked,
+    notify: Option<Proxy>,
 }
 
 impl Running {
-    pub(super) fn new(process: Process, record: Record, place: Unlocked) -> Self {
-        Running { process, record, place }
+    pub(super) fn new(process: Process, record: Record, place: Unlocked, notify: Option<Proxy>) -> Self {
+        Running { process, record, place, notify }
+    }
+
+    /// The socket at which the program tells its readiness, if somebody wants to hear of it; readable when it has.
+    pub fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        self.notify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Passes on what has come at [`Running::readiness`] to the service manager.
+    ///
+    /// # Errors
+    /// It can't be reached any more.
+    pub fn pass_on_readiness(&self) -> Result<()> {
+        self.notify.as_ref().map_or(Ok(()), |notify| notify.pass_on().map(drop))
+    }
+
+    /// Passes on what the program says until it is ready, or has ended, and makes its first process the service's main
+    /// one: for a caller that ends before the container does.
+    ///
+    /// # Errors
+    /// The service manager can't be reached any more, or doesn't answer for half a minute.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        let pid = self.pid().as_raw_pid();
+        self.notify.as_ref().map_or(Ok(()), |notify| notify.wait_until_ready(self.pidfd(), pid))
     }
 
     /// The first process, as this process numbers it.

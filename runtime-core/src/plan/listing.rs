@@ -121,6 +121,10 @@ impl Display for Step<Owned> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Step::Isolate { .. } => write!(f, "leave the caller's descriptors, signals and session"),
+            Step::TakeStreams { uid, own_null } => {
+                write!(f, "give the standard streams to user {uid}")?;
+                if *own_null { write!(f, ", with the container's null device") } else { Ok(()) }
+            }
             Step::Conceal => write!(f, "hide from tracers"),
             Step::JoinNamespace { kind } => write!(f, "join the {} namespace", kind.word()),
             Step::NewCgroupNamespace => write!(f, "make a new cgroup namespace"),

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, renameat, statat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, chmodat, fchmod, flock, mkdirat, renameat, statat};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -15,6 +15,7 @@ use super::file::{self, absent, unlink};
 use super::record::{Intent, Record};
 use super::root::StateRoot;
 use crate::error::{Context, Result};
+use crate::notify;
 use crate::spec::ContainerId;
 
 const INTENT: &str = "intent.json";
@@ -25,6 +26,8 @@ pub(super) const STATE: &str = "state.json";
 const UNPUBLISHED: &str = "state.json.new";
 const CONFIG: &str = "config.json";
 const START: &str = "start.sock";
+/// What of the state directory the program can see.
+pub(super) const NOTIFY: &str = "notify";
 
 /// A container's directory, locked: until this is dropped, no other command changes the container.
 #[derive(Debug)]
@@ -162,6 +165,28 @@ impl Entry {
         bind(&socket, &self.start_address().doing(doing)?).doing(doing)?;
         listen(&socket, 1).doing(doing)?;
         Ok(socket)
+    }
+
+    /// Makes the directory in which the program finds a socket to tell its readiness to.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub(crate) fn make_notify_directory(&self) -> Result<()> {
+        let mode = Mode::from_raw_mode(0o755);
+        mkdirat(&self.dir, NOTIFY, mode)
+            .and_then(|()| chmodat(&self.dir, NOTIFY, mode, AtFlags::empty()))
+            .doing(|| format!("cannot make {}", self.path().join(NOTIFY).display()))
+    }
+
+    /// That directory, without the socket of a command that was cut short.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub(crate) fn notify_directory(&self) -> Result<OwnedFd> {
+        let directory = file::directory(self.dir.as_fd(), NOTIFY).and_then(|directory| {
+            unlink(directory.as_fd(), notify::SOCKET, AtFlags::empty()).map(|()| directory)
+        });
+        directory.doing(|| format!("cannot open {}", self.path().join(NOTIFY).display()))
     }
 
     /// Connects to the waiting init; `None` if nobody waits. The connection doesn't block: poll it together with the

@@ -7,6 +7,7 @@
 //!     ├── intent.json   what is about to be made: all that is needed to remove the traces of an interrupted create
 //!     ├── config.json   the bundle's configuration, as it was
 //!     ├── state.json    what was made; from here on the container exists for every command
+//!     ├── notify/       a socket for the program's readiness, if somebody wants to hear of it
 //!     └── start.sock    where init waits for `start`; while it is here, the container is only created
 //! ```
 //!

@@ -180,6 +180,11 @@ impl StateRoot {
         self.0.path.join(id.as_str())
     }
 
+    /// The directory in which a container finds the socket for its readiness, as a path.
+    pub(crate) fn notify_directory(&self, id: &ContainerId) -> PathBuf {
+        self.place(id).join(entry::NOTIFY)
+    }
+
     /// Removes a container's directory, which must be empty by now.
     pub(super) fn remove(&self, id: &ContainerId) -> rustix::io::Result<()> {
         absent(unlinkat(self.fd(), id.as_str(), AtFlags::REMOVEDIR)).map(drop)
