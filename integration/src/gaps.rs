@@ -26,6 +26,9 @@ const NO_STATUS: &str = "says that it cannot open its status file";
 
 const LEAVES_CGROUP: &str = "leaves the cgroup when create fails";
 
+const NO_READINESS: &str =
+    "passes on nothing but READY, and nothing at all to a program that says something else first";
+
 const NO_COMMAND: &str = "does not have this command yet";
 
 const GAPS: &[Gap] = &[
@@ -56,6 +59,19 @@ const GAPS: &[Gap] = &[
     gap(Kind::Crun, "an unknown propagation", "ignores it"),
     gap(Kind::Crun, "an oom score out of range", LEAVES_CGROUP),
     gap(Kind::Runc, "the caller's affinity stays outside", "1.1 hands it on"),
+    gap(Kind::Runc, "start waits for readiness", NO_READINESS),
+    gap(Kind::Runc, "a detached run waits for readiness", NO_READINESS),
+    gap(Kind::Runc, "the last word of a program is passed on", NO_READINESS),
+    gap(
+        Kind::Runc,
+        "a program that ends before it is ready keeps nobody waiting",
+        "waits for its zombie to go",
+    ),
+    gap(
+        Kind::Runc,
+        "a service manager that is not there is found out before anything runs",
+        "runs the program, and says nothing",
+    ),
     gap(Kind::Runc, "an rlimit twice", "takes the last"),
     gap(Kind::Crun, "another file at the path of a device", "leaves it there"),
     gap(Kind::Runc, "another file at the path of a device", "leaves it there"),

@@ -81,6 +81,8 @@ fn options_of_every_command_parse() {
         "spec",
         "spec -b b --rootless",
         "spec --bundle=b --rootless=false",
+        "wait id",
+        "wait -s --format json id",
         "plan",
         "plan b/ --format json --id x",
         "checkpoint --image-path i --work-path w --parent-path p --leave-running --leave-running --tcp-established id",

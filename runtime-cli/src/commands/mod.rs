@@ -10,6 +10,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod wait;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub(crate) const VERBS: &[Verb] = &[
     run::VERB,
     state::VERB,
     kill::VERB,
+    wait::VERB,
     delete::VERB,
     list::VERB,
     spec::VERB,

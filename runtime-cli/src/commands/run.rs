@@ -128,7 +128,11 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     drop(readiness);
     let exit = attended.and_then(|()| Ok(running.wait()?));
     tell_about_memory(&exit, &running, launch.bundle.spec(), session);
-    let deleted = if keep { Ok(()) } else { running.delete() };
+    let deleted = match &exit {
+        Ok(exit) if keep => running.leave(*exit),
+        _ if keep => Ok(()),
+        _ => running.delete(),
+    };
     let status = status(exit?);
     deleted.map(|()| status).or_else(|error| match status {
         0 => Err(error.into()),
@@ -191,7 +195,7 @@ fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spe
 }
 
 // As shells do.
-fn status(exit: Exit) -> u8 {
+pub(super) fn status(exit: Exit) -> u8 {
     match exit {
         Exit::Code(code) => code,
         Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),

@@ -6,6 +6,7 @@ mod hooks;
 mod running;
 mod start;
 mod status;
+mod wait;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use rustix::process::Signal;
 use crate::bundle::Bundle;
 use crate::error::{Context, Error, Result, Wanted};
 use crate::spec::ContainerId;
-use crate::state::{Record, Signs, State, StateRoot};
+use crate::state::{End, Record, Signs, State, StateRoot};
 
 pub use running::{Exit, Running};
 pub use status::Status;
@@ -125,7 +126,21 @@ impl Container {
     /// It is gone, or its record is damaged.
     pub fn state(&self) -> Result<State> {
         let record = self.record()?;
-        Ok(record.state(self.status(&record)?, String::new()))
+        let status = self.status(&record)?;
+        if status == Status::Stopped {
+            // Its process may be reaped by the time when somebody wants to know.
+            let _ = wait::look(&self.root, &record);
+        }
+        Ok(record.state(status, String::new()))
+    }
+
+    /// Waits until the container's first process has ended; says how it did, and keeps that for those who ask later. Any
+    /// process may wait, not only a parent.
+    ///
+    /// # Errors
+    /// It is gone; or [`Error::ExitUnknown`].
+    pub fn wait(&self) -> Result<End> {
+        wait::wait(self)
     }
 
     /// Executes the user's program in a container that was created.

@@ -8,16 +8,27 @@ use super::{PATIENCE, delete};
 use crate::error::{Context, Error, Result};
 use crate::launch::Process;
 use crate::notify::Proxy;
-use crate::state::{Record, Unlocked};
+use crate::state::{End, Record, Unlocked};
 use crate::sys;
 
 /// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Exit {
     /// It ended by itself, with this status.
     Code(u8),
     /// A signal ended it.
     Signal(i32),
+}
+
+impl Exit {
+    /// What `wait` tells.
+    pub(super) fn of_status(status: i32) -> Self {
+        match status & 0x7f {
+            0 => Exit::Code((status >> 8 & 0xff) as u8),
+            signal => Exit::Signal(signal),
+        }
+    }
 }
 
 /// A running container of which this process is the parent.
@@ -88,6 +99,18 @@ impl Running {
     pub fn delete(self) -> Result<()> {
         match self.place.lock(PATIENCE)? {
             Some(entry) => delete::remove_stopped(entry, &self.record),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the container, whose first process has ended, to `delete`, and keeps how it ended for those who ask.
+    ///
+    /// # Errors
+    /// That can't be written. That somebody else has removed the container is no error.
+    pub fn leave(self, exit: Exit) -> Result<()> {
+        let end = End::seen_now(&self.record.id, exit, self.ran_out_of_memory());
+        match self.place.lock(PATIENCE)? {
+            Some(entry) => entry.write_end(&end),
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
+use super::end::End;
 use super::file::{self, absent, unlink};
 use super::record::{Intent, Record};
 use super::root::StateRoot;
@@ -25,6 +26,7 @@ pub(super) const STATE: &str = "state.json";
 /// The record before it is shown.
 const UNPUBLISHED: &str = "state.json.new";
 const CONFIG: &str = "config.json";
+pub(super) const END: &str = "exit.json";
 const START: &str = "start.sock";
 /// What of the state directory the program can see.
 pub(super) const NOTIFY: &str = "notify";
@@ -132,6 +134,22 @@ impl Entry {
     /// [`crate::Error::Damaged`]; or the file can't be read.
     pub fn record(&self) -> Result<Option<Record>> {
         file::read_json(self.dir.as_fd(), STATE, &self.id, &self.path())
+    }
+
+    /// Keeps how the container ended, whoever reads it meanwhile.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_end(&self, end: &End) -> Result<()> {
+        file::publish_json(self.dir.as_fd(), END, end, &self.path())
+    }
+
+    /// How the container ended. `None`: nobody has seen it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`]; or the file can't be read.
+    pub fn end(&self) -> Result<Option<End>> {
+        file::read_json(self.dir.as_fd(), END, &self.id, &self.path())
     }
 
     /// Keeps the bundle's config.json, byte by byte. Nobody reads it before the record says that the container exists.

@@ -7,6 +7,7 @@
 //!     ├── intent.json   what is about to be made: all that is needed to remove the traces of an interrupted create
 //!     ├── config.json   the bundle's configuration, as it was
 //!     ├── state.json    what was made; from here on the container exists for every command
+//!     ├── exit.json     how it ended, once a command has seen that
 //!     ├── notify/       a socket for the program's readiness, if somebody wants to hear of it
 //!     └── start.sock    where init waits for `start`; while it is here, the container is only created
 //! ```
@@ -15,6 +16,7 @@
 //! to disk: their subject is processes and cgroups, which a crash of the machine removes too, and the death of this
 //! process loses nothing that was written.
 
+mod end;
 mod entry;
 mod file;
 mod identity;
@@ -27,6 +29,7 @@ mod tests;
 
 use crate::container::Status;
 
+pub use end::End;
 pub use entry::{Entry, Unlocked};
 pub use identity::Identity;
 pub use record::{Intent, Record, State, VERSION, timestamp};

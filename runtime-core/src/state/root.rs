@@ -15,6 +15,7 @@ use rustix::process::geteuid;
 use rustix::thread::nanosleep;
 use rustix::time::Timespec;
 
+use super::end::End;
 use super::entry::{self, Entry};
 use super::file::{self, absent, directory};
 use super::record::Record;
@@ -140,6 +141,15 @@ impl StateRoot {
     pub fn peek(&self, id: &ContainerId) -> Result<Option<Record>> {
         let Some(dir) = self.directory(id)? else { return Ok(None) };
         file::read_json(dir.as_fd(), entry::STATE, id, &self.place(id))
+    }
+
+    /// How a container ended, read without its lock. `None` if there is no such container, or nobody has seen its end.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; or it can't be read.
+    pub fn end(&self, id: &ContainerId) -> Result<Option<End>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        file::read_json(dir.as_fd(), entry::END, id, &self.place(id))
     }
 
     /// Whether a container's start socket is there, seen without its lock.
