@@ -83,6 +83,12 @@ pub(crate) fn command(verb: &Verb) -> Command {
     (verb.arguments)(table(verb.name, verb.about, &format!("runtime {}", verb.name)))
 }
 
+/// All tables, as one command with its subcommands: for what is made from them besides the parser.
+pub(crate) fn tree() -> Command {
+    let verbs = VERBS.iter().map(|verb| command(verb).display_name(format!("runtime-{}", verb.name)));
+    globals().subcommands(verbs).subcommand_value_name("COMMAND")
+}
+
 fn table(name: &'static str, about: &'static str, shown: &str) -> Command {
     Command::new(name)
         .about(about)

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod checkpoint;
+mod completion;
 pub(crate) mod create;
 mod delete;
 mod kill;
@@ -50,6 +51,8 @@ pub(crate) const VERBS: &[Verb] = &[
     plan::VERB,
     checkpoint::CHECKPOINT,
     checkpoint::RESTORE,
+    completion::COMPLETION,
+    completion::MAN,
 ];
 
 impl Verb {
