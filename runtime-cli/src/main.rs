@@ -10,6 +10,7 @@ mod activation;
 mod args;
 mod commands;
 mod compat;
+mod doctor;
 mod failure;
 mod log;
 mod naming;

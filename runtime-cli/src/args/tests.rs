@@ -86,6 +86,8 @@ fn options_of_every_command_parse() {
         "man directory",
         "wait -s --format json id",
         "plan",
+        "doctor",
+        "doctor --format json bundle/",
         "plan b/ --format json --id x",
         "checkpoint --image-path i --work-path w --parent-path p --leave-running --leave-running --tcp-established id",
         "checkpoint --ext-unix-sk --shell-job --file-locks --empty-ns network --pre-dump --lazy-pages id",
@@ -106,7 +108,7 @@ fn commands_ask_for_nothing_but_what_is_in_their_tables() {
     let session = Session::new(&globals, &log).unwrap();
     for verb in VERBS.iter().filter(|verb| !["spec", "completion"].contains(&verb.name)) {
         let line = match verb.name {
-            "plan" | "man" => "/proc/none",
+            "plan" | "man" | "doctor" => "/proc/none",
             "list" => "",
             _ => "id",
         };

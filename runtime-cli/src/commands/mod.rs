@@ -4,6 +4,7 @@ mod checkpoint;
 mod completion;
 pub(crate) mod create;
 mod delete;
+mod doctor;
 mod kill;
 mod list;
 mod plan;
@@ -49,6 +50,7 @@ pub(crate) const VERBS: &[Verb] = &[
     list::VERB,
     spec::VERB,
     plan::VERB,
+    doctor::VERB,
     checkpoint::CHECKPOINT,
     checkpoint::RESTORE,
     completion::COMPLETION,
