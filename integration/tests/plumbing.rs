@@ -114,6 +114,32 @@ fn the_user_of_the_program_owns_its_standard_streams() {
     assert_eq!(fs::metadata("/dev/null").expect("it is there").uid(), 0);
 }
 
+/// Standard input becomes the file of an event, which has no owner that can be changed.
+fn read_from_an_event(command: &mut Command) {
+    let open = || {
+        // SAFETY: two system calls, which take numbers only; standard input is this new process's own.
+        unsafe { libc::dup2(libc::eventfd(0, 0), 0) };
+        Ok(())
+    };
+    // SAFETY: two system calls between fork and exec.
+    unsafe { command.pre_exec(open) };
+}
+
+#[test]
+fn a_stream_that_nobody_can_own_stays_as_it_is() {
+    let test = Test::new();
+    let bundle = test.bundle(|config| {
+        config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+    });
+    let (directory, id) = (text(&bundle.path), test.fresh());
+    let call = test.call(&["create", "--bundle", &directory, &id]).with(read_from_an_event);
+    let created = call.run();
+    promise("a stream without owner", || drop(created.clone().ok()));
+    if created.succeeded() {
+        drop(Container::of(&test, &id, created));
+    }
+}
+
 #[test]
 fn standard_streams_to_nowhere_lead_to_the_null_device_of_the_container() {
     let test = Test::new();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, socket_with,
@@ -32,6 +33,9 @@ const AT_ONCE: usize = 16;
 
 /// How long the service manager may take to confirm that it has read what it was told.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a message waits for a place among those that the service manager hasn't read.
+const PATIENCE_PER_MESSAGE: Duration = Duration::from_secs(5);
 
 /// What a program may say of itself.
 const FIELDS: [&str; 10] = [
@@ -68,6 +72,8 @@ impl Proxy {
         let doing = || format!("cannot reach the service manager at NOTIFY_SOCKET={}", address.display());
         let host = datagrams().doing(doing)?;
         connect(&host, &host_address(address).doing(doing)?).doing(doing)?;
+        // The program may say more than is read there.
+        set_socket_timeout(&host, Timeout::Send, Some(PATIENCE_PER_MESSAGE)).doing(doing)?;
         let doing = || "cannot make the container's notification socket".to_string();
         let inside = datagrams().doing(doing)?;
         // There is no bindat, and an address holds 108 bytes: the directory's descriptor makes up for both.

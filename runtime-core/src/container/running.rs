@@ -135,3 +135,15 @@ fn exit(status: &WaitIdStatus) -> Option<Exit> {
     let code = status.exit_status().map(|code| Exit::Code((code & 0xff) as u8));
     code.or_else(|| status.terminating_signal().map(Exit::Signal))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_status_tells_codes_and_signals() {
+        assert_eq!([0, 0x300, 0xff00].map(Exit::of_status), [0, 3, 255].map(Exit::Code));
+        // The second one left a core dump.
+        assert_eq!([9, 0x80 | 11].map(Exit::of_status), [9, 11].map(Exit::Signal));
+    }
+}
