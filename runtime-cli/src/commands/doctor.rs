@@ -31,7 +31,7 @@ fn run(matches: &ArgMatches, _: &Session<'_>) -> Result<u8, Failure> {
     let mut findings = examine_host(&facts);
     if let Some(bundle) = path_of(matches, "BUNDLE") {
         let bundle = absolute(bundle)?;
-        findings.extend(examine_bundle(&bundle, &ContainerId::new(&naming::base(&bundle))?, &facts));
+        findings.extend(examine_bundle(&bundle, &ContainerId::new(naming::base(&bundle))?, &facts));
     }
     match text_of(matches, "format") {
         "json" => output::print_pretty(&findings)?,

@@ -1,7 +1,7 @@
 //! `wait`: how a container ended, for any process that asks.
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Container, Exit, PATIENCE};
 use crate::error::{Error, Result};
@@ -9,28 +9,19 @@ use crate::spec::ContainerId;
 use crate::state::{End, Record, StateRoot};
 use crate::sys;
 
-/// How long a parent may take to reap the process before its status is looked for where it lies.
-const MOMENT: Duration = Duration::from_millis(2);
-
 /// Waits for the end of a container, and keeps how it was.
 pub(super) fn wait(container: &Container) -> Result<End> {
     let record = container.record()?;
     if let Some(process) = record.init.open()? {
         while !sys::process::wait_for_end(process.as_fd(), PATIENCE) {}
-        let begun = Instant::now();
-        // It is a zombie first, and then it is gone: one of the two can be asked.
-        while begun.elapsed() < PATIENCE {
-            let status = match sys::process::exit_status(process.as_fd()) {
-                None => record.init.zombie_status()?,
-                status => status,
-            };
-            if let Some(status) = status {
-                return Ok(keep(&container.root, &record, status));
-            }
-            if record.init.open()?.is_none() && begun.elapsed() > MOMENT {
-                break;
-            }
-            std::thread::sleep(MOMENT);
+        // It is a zombie first, and then it is reaped, which may be between two questions.
+        let reaped = || sys::process::exit_status(process.as_fd());
+        let status = match reaped() {
+            None => record.init.zombie_status()?.or_else(reaped),
+            status => status,
+        };
+        if let Some(status) = status {
+            return Ok(keep(&container.root, &record, status));
         }
     }
     match look(&container.root, &record)? {

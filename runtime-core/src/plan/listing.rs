@@ -117,13 +117,22 @@ impl Display for Loan {
     }
 }
 
+/// What init waits for at a barrier.
+fn awaited(point: Point) -> &'static str {
+    match point {
+        Point::Hooks => "wait for the hooks",
+        Point::Ready => "wait until the container is recorded",
+        Point::Start => "wait for the word to start",
+    }
+}
+
 impl Display for Step<Owned> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Step::Isolate { .. } => write!(f, "leave the caller's descriptors, signals and session"),
             Step::TakeStreams { uid, own_null } => {
-                write!(f, "give the standard streams to user {uid}")?;
-                if *own_null { write!(f, ", with the container's null device") } else { Ok(()) }
+                let null = if *own_null { ", with the container's null device" } else { "" };
+                write!(f, "give the standard streams to user {uid}{null}")
             }
             Step::Conceal => write!(f, "hide from tracers"),
             Step::JoinNamespace { kind } => write!(f, "join the {} namespace", kind.word()),
@@ -156,11 +165,7 @@ impl Display for Step<Owned> {
             Step::MakeDirectory { path, .. } => {
                 write!(f, "make the directory {} if it is missing", text(path))
             }
-            Step::Barrier { point } => match point {
-                Point::Hooks => write!(f, "wait for the hooks"),
-                Point::Ready => write!(f, "wait until the container is recorded"),
-                Point::Start => write!(f, "wait for the word to start"),
-            },
+            Step::Barrier { point } => f.write_str(awaited(*point)),
             Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
             Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
             Step::MaskPaths { paths } => write!(f, "mask {}", list(paths)),
