@@ -74,6 +74,7 @@ const GAPS: &[Gap] = &[
     ),
     gap(Kind::Runc, "the mistake [\"--rootless=perhaps\", \"list\"]", "looks at it when it needs it"),
     gap(Kind::Runc, "the mistake [\"fly\"]", "returns 3 for an unknown command"),
+    gap(Kind::Runc, "a stream without owner", "gives up"),
     gap(Kind::Runc, "a program of an unknown format", "start has ended before it shows"),
     gap(Kind::Runc, "an rlimit twice", "takes the last"),
     gap(Kind::Crun, "another file at the path of a device", "leaves it there"),

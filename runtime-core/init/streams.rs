@@ -23,13 +23,13 @@ pub fn take(uid: u32, own_null: bool) -> Outcome {
     })
 }
 
-/// Where a mapping or a mount forbids it, things stay as they are.
+/// Where a mapping, a mount or the kind of file forbids it, things stay as they are.
 fn give(stream: &Fd, status: &Status, uid: u32) -> Outcome {
     if status.uid == uid {
         return Ok(());
     }
     match sys::change_owner(stream, uid) {
-        Err(Errno::PERM | Errno::ROFS | Errno::INVAL) => Ok(()),
+        Err(Errno::PERM | Errno::ROFS | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
         answer => answer.of(Call::Chown),
     }
 }

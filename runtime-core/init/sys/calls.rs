@@ -19,6 +19,7 @@ impl Errno {
     pub const ISDIR: Errno = Errno(21);
     pub const INVAL: Errno = Errno(22);
     pub const ROFS: Errno = Errno(30);
+    pub const OPNOTSUPP: Errno = Errno(95);
     pub const NAMETOOLONG: Errno = Errno(36);
     pub const NOSYS: Errno = Errno(38);
     pub const LOOP: Errno = Errno(40);

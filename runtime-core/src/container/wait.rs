@@ -15,7 +15,7 @@ pub(super) fn wait(container: &Container) -> Result<End> {
     if let Some(process) = record.init.open()? {
         while !sys::process::wait_for_end(process.as_fd(), PATIENCE) {}
         // It is a zombie first, and then it is reaped, which may be between two questions.
-        let reaped = || sys::process::exit_status(process.as_fd());
+        let reaped = || sys::process::wait_status(process.as_fd());
         let status = match reaped() {
             None => record.init.zombie_status()?.or_else(reaped),
             status => status,

@@ -102,7 +102,7 @@ struct PidfdInfo {
 
 /// How a process ended that was reaped after this descriptor of it had been opened, as `wait` tells it. `None` for one
 /// that is there still, and where the kernel doesn't know.
-pub(crate) fn exit_status(process: BorrowedFd<'_>) -> Option<i32> {
+pub(crate) fn wait_status(process: BorrowedFd<'_>) -> Option<i32> {
     // KERNEL(6.15): PIDFD_INFO_EXIT.
     const PIDFD_INFO_EXIT: u64 = 1 << 3;
     const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b;
