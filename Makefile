@@ -15,13 +15,14 @@ package = $(lastword $(subst =, ,$1))
 missing = $(strip $(foreach need,$(NEEDS),$(if $(wildcard $(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test bench build install clean root needs components
+.PHONY: help run test bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
+	@echo 'make man      writes the manual pages to $(TARGET_DIR)/man'
 	@echo 'make clean    removes what was built'
 
 run: root needs build examples/hello/rootfs
@@ -41,6 +42,9 @@ bench: root needs
 
 build: needs
 	$(CARGO) build --release --package runtime-cli
+
+man: build
+	$(BINARY) man $(TARGET_DIR)/man
 
 install: build
 	install -D $(BINARY) $(DESTDIR)$(PREFIX)/bin/runtime

@@ -153,6 +153,7 @@ pub fn hosts() -> [Host; 2] {
         ignored_signals: 0,
         kernel: (6, 12),
         has_groups: false,
+        on_some_cpus: false,
         descriptor_limit: 1024,
     };
     [host(Vec::new(), Some(v2)), host(["memory", "cpu", "devices", "pids"].map(v1).into(), None)]

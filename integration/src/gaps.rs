@@ -31,6 +31,8 @@ const NEEDS_TERMINAL: &str = "stands in front of a terminal only if it has one i
 const LOSES_OUTPUT: &str = "does not wait for the reader of its output";
 
 const OTHER_WORDS: &str = "says it in other words";
+const NO_READINESS: &str =
+    "passes on nothing but READY, and nothing at all to a program that says something else first";
 
 const GAPS: &[Gap] = &[
     gap(Kind::Crun, "a limit that cannot be set leaves nothing behind", LEAVES_CGROUP),
@@ -53,6 +55,24 @@ const GAPS: &[Gap] = &[
     gap(Kind::Crun, "an rlimit twice", "takes the last"),
     gap(Kind::Crun, "an unknown propagation", "ignores it"),
     gap(Kind::Crun, "an oom score out of range", LEAVES_CGROUP),
+    gap(Kind::Runc, "the caller's affinity stays outside", "1.1 hands it on"),
+    gap(Kind::Runc, "start waits for readiness", NO_READINESS),
+    gap(Kind::Runc, "a detached run waits for readiness", NO_READINESS),
+    gap(Kind::Runc, "the last word of a program is passed on", NO_READINESS),
+    gap(
+        Kind::Runc,
+        "a program that ends before it is ready keeps nobody waiting",
+        "waits for its zombie to go",
+    ),
+    gap(
+        Kind::Runc,
+        "a service manager that is not there is found out before anything runs",
+        "runs the program, and says nothing",
+    ),
+    gap(Kind::Runc, "the mistake [\"--rootless=perhaps\", \"list\"]", "looks at it when it needs it"),
+    gap(Kind::Runc, "the mistake [\"fly\"]", "returns 3 for an unknown command"),
+    gap(Kind::Runc, "a stream without owner", "gives up"),
+    gap(Kind::Runc, "a program of an unknown format", "start has ended before it shows"),
     gap(Kind::Runc, "an rlimit twice", "takes the last"),
     gap(Kind::Crun, "another file at the path of a device", "leaves it there"),
     gap(Kind::Runc, "another file at the path of a device", "leaves it there"),

@@ -98,6 +98,17 @@ impl Test {
             .env("TMPDIR", self.directory.join("tmp"))
     }
 
+    /// A command of the runtime that a shell executes by `exec "$@"`, after whatever the script prepares.
+    pub fn call_by(&self, script: &str, arguments: &[&str]) -> Call {
+        let runtime = text(&runtime().path);
+        let root = text(&self.state_root());
+        let all = [&["-c", script, "sh", &runtime, "--root", &root], arguments].concat();
+        let output = self.directory.join("output").join(self.fresh());
+        Call::new(self.world, "/bin/sh".as_ref(), all, output, &self.groups)
+            .env(leaks::MARK, &self.mark)
+            .env("TMPDIR", self.directory.join("tmp"))
+    }
+
     /// Runs a command of the runtime.
     pub fn runtime(&self, arguments: &[&str]) -> Outcome {
         self.call(arguments).run()

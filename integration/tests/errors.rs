@@ -130,3 +130,93 @@ fn an_unknown_command_is_refused() {
         promise(&format!("{arguments:?}"), || assert!(!test.runtime(arguments).succeeded()));
     }
 }
+
+/// The exit status that `docker run` makes of an error, by the words in it.
+fn docker(error: &str) -> i32 {
+    let error = error.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    match () {
+        () if has(&["permission denied", "is a directory"]) => 126,
+        () if has(&["not a directory", "executable file not found", "no such file or directory"]) => 127,
+        () => 128,
+    }
+}
+
+/// The one that `podman run` makes of it.
+fn podman(error: &str) -> i32 {
+    let error = error.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    match () {
+        () if has(&["permission denied", "operation not permitted"]) => 126,
+        () if has(&["executable file not found in", "no such file or directory", "open executable"]) => 127,
+        () => 125,
+    }
+}
+
+#[test]
+fn engines_find_the_exit_status_in_the_words() {
+    type Edit = fn(&mut Value);
+    let cases: &[(&str, i32, i32, Edit)] = &[
+        ("no such name", 127, 127, |config| config["process"]["args"] = json!(["nowhere"])),
+        ("no such path", 127, 127, |config| config["process"]["args"] = json!(["/bin/nowhere"])),
+        ("a file that is no program", 126, 126, |config| config["process"]["args"] = json!(["/etc/passwd"])),
+        ("no such source of a mount", 127, 127, |config| {
+            integration::bundle::mount(config, "/data", "bind", "/not/there", &["bind"]);
+        }),
+        ("a directory on a file", 127, 125, |config| {
+            integration::bundle::mount(config, "/etc/passwd", "bind", "/etc", &["bind"]);
+        }),
+        ("a hook that fails", 128, 125, |config| {
+            config["hooks"] = json!({"createRuntime": [{"path": "/bin/false"}]});
+        }),
+        ("a namespace that is none", 128, 125, |config| {
+            config["linux"]["namespaces"] = json!([{"type": "soul"}]);
+        }),
+    ];
+    promises(cases.iter().map(|(name, by_docker, by_podman, edit)| {
+        let refused = move || {
+            let test = Test::new();
+            let said = test.try_create(&test.bundle(edit)).fails().exits(1).stderr;
+            // Some runtimes warn before.
+            let said = said.trim_end().lines().last().unwrap_or_default();
+            assert_eq!((docker(said), podman(said)), (*by_docker, *by_podman), "{said}");
+        };
+        (format!("the status of {name}"), refused)
+    }));
+}
+
+#[test]
+fn a_program_of_another_machine_is_told_by_start() {
+    let test = Test::new();
+    let bundle = test.bundle(|config| config["process"]["args"] = json!(["/tmp/odd"]));
+    let program = bundle.inside("tmp/odd");
+    fs::write(&program, "odd\n").expect("a file can be written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&program, mode).expect("a file of ours can be changed");
+    let container = test.create(&bundle);
+    promise("a program of an unknown format", || {
+        container.start().fails_with(&["exec format error"]).exits(1);
+    });
+}
+
+#[test]
+fn a_container_in_the_wrong_state_is_told_in_the_words_that_engines_look_for() {
+    let test = Test::new();
+    let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"]));
+    let container = test.create(&bundle);
+    let again = ["create", "--bundle", &text(&bundle.path), &container.id];
+    test.runtime(&again).fails_with(&["container with given ID already exists"]).exits(1);
+    container.start().ok();
+    container.start().fails_with(&["cannot start an already running container"]).exits(1);
+    let refused = container.command(&["delete"]).exits(1);
+    refused.fails_with(&[&format!("cannot delete container {} that is not stopped: running", container.id)]);
+    container.kill("KILL").ok();
+    container.wait();
+    container.start().fails_with(&["cannot start a container that has stopped"]).exits(1);
+    container.kill("TERM").fails_with(&["container not running"]).exits(1);
+    container.delete().ok();
+    for verb in ["state", "start", "kill", "delete"] {
+        container.command(&[verb]).fails_with(&["container does not exist"]).exits(1);
+    }
+    container.command(&["delete", "--force"]).ok();
+}

@@ -66,7 +66,12 @@ pub(crate) fn globals() -> Command {
         path("log", "FILE", "Where errors are recorded, besides standard error"),
         text("log-format", "FORMAT", "The form of records: text or json").default_value("text"),
         flag("debug", "Record warnings and what is done as well"),
+        text("log-level", "LEVEL", "error, warning or debug; debug is --debug")
+            .value_parser(["error", "warning", "debug"]),
         flag("systemd-cgroup", "Let systemd make the cgroups"),
+        text("cgroup-manager", "MANAGER", "Who makes the cgroups: cgroupfs, systemd, or disabled for nobody")
+            .value_parser(["cgroupfs", "systemd", "disabled"]),
+        path("criu", "FILE", "Accepted; criu is found through PATH").hide(true),
         text("rootless", "BOOL|auto", "Accepted; whether the caller is root is found out")
             .value_parser(compat::parse_rootless),
         flag("version", "Print the version").short('v'),
@@ -76,6 +81,12 @@ pub(crate) fn globals() -> Command {
 /// The table of one command.
 pub(crate) fn command(verb: &Verb) -> Command {
     (verb.arguments)(table(verb.name, verb.about, &format!("runtime {}", verb.name)))
+}
+
+/// All tables, as one command with its subcommands: for what is made from them besides the parser.
+pub(crate) fn tree() -> Command {
+    let verbs = VERBS.iter().map(|verb| command(verb).display_name(format!("runtime-{}", verb.name)));
+    globals().subcommands(verbs).subcommand_value_name("COMMAND")
 }
 
 fn table(name: &'static str, about: &'static str, shown: &str) -> Command {
@@ -115,9 +126,9 @@ pub(crate) fn split(arguments: &[OsString]) -> Result<(Parsed, &[OsString]), Fai
 pub(crate) fn parse(verb: &Verb, arguments: &[OsString]) -> Result<Parsed, Failure> {
     let mut table = command(verb);
     let (mut tokens, rest) = normalise(&table, arguments)?;
-    let takes_the_rest = table.get_positionals().any(Arg::is_trailing_var_arg_set);
-    if takes_the_rest && rest.first().is_some_and(|first| first != "--") {
-        // What follows the container's name belongs to its program.
+    // What follows the container's name may be a command line of its own, whose options are not ours.
+    let takes_command = table.get_positionals().any(Arg::is_trailing_var_arg_set);
+    if takes_command && rest.first().is_some_and(|word| word != "--") {
         tokens.push("--".into());
     }
     tokens.extend_from_slice(rest);

@@ -1,13 +1,16 @@
 //! The `runtime` command: what runc's users type, brought to the library.
 //!
 //! Its entry point is C's. The standard library's start-up reads `/proc/self/maps` and makes a signal stack to explain
-//! stack overflows: a seventh of our system calls, and a tenth of a millisecond of every command.
+//! stack overflows: a seventh of our system calls, and a tenth of a millisecond of every command. Tests have the usual
+//! one, or none of them would run.
 #![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
+mod activation;
 mod args;
 mod commands;
 mod compat;
+mod doctor;
 mod duration;
 mod failure;
 mod log;
@@ -95,7 +98,8 @@ fn obey(arguments: &[OsString], log: &mut Log) -> Result<u8, Failure> {
 
 fn open_log(globals: &ArgMatches) -> Result<Log, Failure> {
     let format = args::text_of(globals, "log-format").parse()?;
-    Log::open(args::path_of(globals, "log").map(PathBuf::as_path), format, args::is_set(globals, "debug"))
+    let debug = args::is_set(globals, "debug") || args::text_of(globals, "log-level") == "debug";
+    Log::open(args::path_of(globals, "log").map(PathBuf::as_path), format, debug)
 }
 
 fn help(words: &[OsString]) -> Result<u8, Failure> {

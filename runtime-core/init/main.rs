@@ -30,6 +30,7 @@ mod nodes;
 mod passwd;
 mod paths;
 mod root;
+mod streams;
 mod sysctl;
 mod terminal;
 
@@ -89,7 +90,10 @@ impl<'a> Init<'a> {
 
     fn execute(&mut self, number: u32, step: Step<Borrowed<'a>>) -> Outcome {
         match step {
-            Step::Isolate { ignored, few } => namespaces::isolate(self.dialogue.descriptor(), ignored, few),
+            Step::Isolate { ignored, all_cpus, few } => {
+                namespaces::isolate(self.dialogue.descriptor(), ignored, all_cpus, few)
+            }
+            Step::TakeStreams { uid, own_null } => streams::take(uid, own_null),
             Step::Conceal => namespaces::conceal(),
             Step::JoinNamespace { kind } => namespaces::join(self.dialogue.take_loan()?, kind),
             Step::NewCgroupNamespace => namespaces::new_cgroup_namespace(),

@@ -67,7 +67,17 @@ pub fn attach(root: &Root, loan: Fd, at: Target<Borrowed<'_>>) -> Outcome {
         asked => asked,
     };
     let target = open_target(root, &at, create)?;
-    sys::move_mount(&loan, &target).of(Call::MoveMount)
+    match sys::move_mount(&loan, &target) {
+        // Engines tell users what to do about a directory and a file that were mixed up; `mount` says so, this call not.
+        Err(Errno::INVAL) if is_directory(&loan)? != is_directory(&target)? => {
+            Err(Fault::new(Call::MoveMount, Errno::NOTDIR))
+        }
+        answer => answer.of(Call::MoveMount),
+    }
+}
+
+fn is_directory(fd: &Fd) -> Outcome<bool> {
+    Ok(sys::status(fd).of(Call::Stat)?.file_type() == file_type::DIRECTORY)
 }
 
 fn open_target(root: &Root, at: &Target<Borrowed<'_>>, create: Create) -> Outcome<Fd> {

@@ -9,12 +9,16 @@ use crate::sys::{self, Fd, open};
 const CLONE_NEWTIME: usize = 0x80;
 const CLONE_NEWCGROUP: usize = 0x0200_0000;
 
-pub fn isolate(dialogue: u32, ignored: u64, few: u32) -> Outcome {
+pub fn isolate(dialogue: u32, ignored: u64, all_cpus: bool, few: u32) -> Outcome {
     // The dialogue's number is the first that the program does not get. What was above it went with our execution.
     sys::close_on_exec(dialogue).of(Call::CloseRange)?;
     sys::leave_open_below(few);
     for signal in (1..=64).filter(|signal| ignored & (1 << (signal - 1)) != 0) {
         sys::reset_signal(signal).of(Call::Signal)?;
+    }
+    if all_cpus {
+        // The kernel takes what the cgroup allows of them. Where it may not be asked, the caller's choice remains.
+        let _ = sys::allow_all_cpus();
     }
     sys::unblock_signals().of(Call::Signal)?;
     sys::umask(0);

@@ -69,6 +69,12 @@ pub enum Error {
         /// What was asked for.
         wanted: Wanted,
     },
+    /// A container has ended, and how can't be found out any more.
+    #[error(
+        "the exit status of container {0} is not known: its process was reaped before a command of this runtime saw \
+         its end; `wait` has to be there before, or `run --keep`"
+    )]
+    ExitUnknown(String),
     /// A file of the state directory can't be understood.
     #[error("the record {} is damaged: {problem}; `delete --force` removes the container", .path.display())]
     Damaged {

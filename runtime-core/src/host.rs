@@ -17,6 +17,8 @@ pub struct Host {
     pub permitted: u64,
     /// Signals that this process ignores (bit n-1 for signal n): a container must not inherit that.
     pub ignored_signals: u64,
+    /// Whether this process may have been told to stay on some of the CPUs: a container must not inherit that.
+    pub on_some_cpus: bool,
     /// Whether this process has supplementary groups.
     pub has_groups: bool,
     /// The kernel's version, major and minor.
@@ -41,6 +43,7 @@ impl Host {
             bounding: set("CapBnd:")?,
             permitted: set("CapPrm:")?,
             ignored_signals: set("SigIgn:")?,
+            on_some_cpus: !has_all_cpus(&status),
             has_groups: status
                 .lines()
                 .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty())),
@@ -80,6 +83,13 @@ fn read_short(path: &str) -> rustix::io::Result<String> {
     }
 }
 
+/// Whether the mask of CPUs is full. It has a bit for each CPU that the machine can have, so that only whole digits can
+/// be told to be.
+fn has_all_cpus(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:"));
+    mask.is_some_and(|mask| mask.trim().bytes().all(|digit| digit == b'f' || digit == b','))
+}
+
 fn hexadecimal(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     u64::from_str_radix(line.trim(), 16).ok()
@@ -108,6 +118,14 @@ mod tests {
         assert_eq!(hexadecimal(status, "SigIgn:"), Some(1 << 12));
         assert_eq!(hexadecimal(status, "CapBnd:"), Some(0x1ff_feff_ffff));
         assert_eq!(hexadecimal(status, "CapPrm:"), None);
+    }
+
+    #[test]
+    fn a_mask_of_cpus_is_full_or_may_not_be() {
+        for (mask, full) in [("ff", true), ("f,ffffffff", true), ("3", false), ("ff,fffffffe", false)] {
+            assert_eq!(has_all_cpus(&format!("Name:\tx\nCpus_allowed:\t{mask}\n")), full, "{mask}");
+        }
+        assert!(!has_all_cpus(""));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod features;
 pub mod hooks;
 pub mod host;
 mod launch;
+mod notify;
 pub mod plan;
 mod publish;
 pub mod seccomp;

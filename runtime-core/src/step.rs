@@ -232,10 +232,13 @@ vocabulary! {
 vocabulary! {
     /// One thing that init does. Steps are executed in order; the first failure ends the container.
     pub enum Step {
-        /// Leaves the caller's world: closes inherited descriptors, clears signal state and umask, starts a session.
+        /// Leaves the caller's world: closes inherited descriptors, clears signal state, CPU affinity and umask, starts a
+        /// session.
         1 => Isolate {
             /// Signals (bit n-1 for signal n) that the caller ignored and that go back to their default.
             ignored: u64,
+            /// Any CPU of the cgroup's set is allowed again.
+            all_cpus: bool,
             /// Descriptors of init's own below this number are left for the execution to close.
             few: u32,
         },
@@ -447,6 +450,14 @@ vocabulary! {
             soft: u64,
             /// The hard limit.
             hard: u64,
+        },
+        /// Gives the standard streams to the program's user, where that is possible, and opens those again that are the
+        /// null device.
+        40 => TakeStreams {
+            /// The user.
+            uid: u32,
+            /// Whether there is a null device of the container's own to open.
+            own_null: bool,
         },
         /// No other process can trace this one or look into its descriptors until the program runs.
         33 => Conceal,

@@ -145,6 +145,7 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
         ignored_signals: 0,
         kernel: (6, 12),
         has_groups: false,
+        on_some_cpus: false,
         descriptor_limit: 1024,
     }
 }

@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=38).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=40).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -125,7 +125,8 @@ fn link(Link { name, to }: Link<Borrowed<'_>>) -> Link<Owned> {
 
 fn owned(step: Decoded<'_>) -> Step<Owned> {
     match step {
-        Step::Isolate { ignored, few } => Step::Isolate { ignored, few },
+        Step::Isolate { ignored, all_cpus, few } => Step::Isolate { ignored, all_cpus, few },
+        Step::TakeStreams { uid, own_null } => Step::TakeStreams { uid, own_null },
         Step::JoinNamespace { kind } => Step::JoinNamespace { kind },
         Step::NewCgroupNamespace => Step::NewCgroupNamespace,
         Step::NewTimeNamespace { offsets } => Step::NewTimeNamespace { offsets: text(offsets) },
@@ -215,7 +216,8 @@ fn steps() -> Vec<Step<Owned>> {
         gid: u32::MAX,
     };
     vec![
-        Step::Isolate { ignored: 1 << 63, few: 5 },
+        Step::Isolate { ignored: 1 << 63, all_cpus: true, few: 5 },
+        Step::TakeStreams { uid: 1000, own_null: true },
         Step::Conceal,
         Step::Emerge { terminal: true },
         Step::OpenTerminal { rows: 24, columns: 80, owner: u32::MAX, console: true, control: true },

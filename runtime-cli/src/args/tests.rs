@@ -81,8 +81,19 @@ fn options_of_every_command_parse() {
         "spec",
         "spec -b b --rootless",
         "spec --bundle=b --rootless=false",
+        "wait id",
+        "completion bash",
+        "man directory",
+        "wait -s --format json id",
         "plan",
+        "doctor",
+        "doctor --format json bundle/",
         "plan b/ --format json --id x",
+        "checkpoint --image-path i --work-path w --parent-path p --leave-running --leave-running --tcp-established id",
+        "checkpoint --ext-unix-sk --shell-job --file-locks --empty-ns network --pre-dump --lazy-pages id",
+        "checkpoint --page-server 1.2.3.4:5 --status-fd 3 --manage-cgroups-mode soft --auto-dedup --link-remap id",
+        "restore --image-path i --work-path w --detach --pid-file f --no-pivot -no-subreaper --bundle b id",
+        "restore --console-socket s --lsm-profile=apparmor:x --lsm-mount-context=c --tcp-close id",
     ] {
         assert!(parse_line(line).is_ok(), "{line}: {}", mistake(line));
     }
@@ -95,9 +106,12 @@ fn commands_ask_for_nothing_but_what_is_in_their_tables() {
     let log = Log::to_stderr();
     let Parsed::Matches(globals) = split(&words("--root /proc/none")).unwrap().0 else { panic!("help") };
     let session = Session::new(&globals, &log).unwrap();
-    for verb in VERBS.iter().filter(|verb| !["spec", "features"].contains(&verb.name)) {
-        let line = if verb.name == "plan" { "/proc/none" } else { "id" };
-        let line = if verb.name == "list" { "" } else { line };
+    for verb in VERBS.iter().filter(|verb| !["spec", "features", "completion"].contains(&verb.name)) {
+        let line = match verb.name {
+            "plan" | "man" | "doctor" => "/proc/none",
+            "list" => "",
+            _ => "id",
+        };
         let Ok(Parsed::Matches(matches)) = parse(verb, &words(line)) else { panic!("{}", verb.name) };
         assert!((verb.run)(&matches, &session).is_err(), "{}", verb.name);
     }
@@ -120,6 +134,39 @@ fn flags_can_be_unset_and_the_last_word_counts() {
 }
 
 #[test]
+fn a_command_line_after_the_name_keeps_its_options() {
+    let exec = Verb {
+        name: "exec",
+        about: "",
+        arguments: |table| {
+            let command = Arg::new("COMMAND").num_args(1..).trailing_var_arg(true).allow_hyphen_values(true);
+            table.args([flag("tty", "").short('t'), container(), command])
+        },
+        run: |_, _| Ok(0),
+    };
+    for (line, tty, command) in [
+        ("x ls -l --tty=false -- -t", false, "ls -l --tty=false -- -t"),
+        ("-t x -ef", true, "-ef"),
+        ("-- x ls -t", false, "ls -t"),
+        ("--tty x --help", true, "--help"),
+    ] {
+        let Parsed::Matches(matches) = parse(&exec, &words(line)).unwrap() else { panic!("help: {line}") };
+        let found: Vec<&String> = matches.get_many("COMMAND").unwrap().collect();
+        assert_eq!((is_set(&matches, "tty"), text_of(&matches, "ID")), (tty, "x"), "{line}");
+        assert_eq!(found, command.split(' ').collect::<Vec<_>>(), "{line}");
+    }
+}
+
+#[test]
+fn the_options_of_other_runtimes_are_taken_in_front_of_the_command() {
+    let line = words("--criu /usr/sbin/criu --log-level=debug --cgroup-manager disabled state x");
+    let (Parsed::Matches(matches), rest) = split(&line).unwrap() else { panic!("help") };
+    assert_eq!(rest, words("state x"));
+    assert!(Session::new(&matches, &Log::to_stderr()).unwrap().without_cgroup);
+    assert!(split(&words("--cgroup-manager=magic")).is_err());
+}
+
+#[test]
 fn globals_end_at_the_command() {
     let line = words(
         "--root a --root=b -log l --log-format json --systemd-cgroup --systemd-cgroup --rootless=auto create -b c x",
@@ -136,6 +183,7 @@ fn globals_end_at_the_command() {
 fn a_missing_value_is_said_in_the_words_that_podman_looks_for() {
     assert!(mistake("create --bundle").contains("option --bundle requires an argument"));
     assert!(mistake("create -b").contains("requires an argument"));
+    assert!(mistake("restore --lsm-mount-context").contains("requires an argument"));
     let failure = split(&words("--root")).unwrap_err().to_string();
     assert!(failure.contains("option --root requires an argument"), "{failure}");
 }
@@ -179,7 +227,7 @@ fn help_is_not_a_mistake() {
 
 #[test]
 fn an_unknown_command_is_told_what_exists() {
-    let failure = Verb::named("checkpoint".as_ref()).err().unwrap().to_string();
-    assert!(failure.contains("there is no command \"checkpoint\""), "{failure}");
+    let failure = Verb::named("fly".as_ref()).err().unwrap().to_string();
+    assert!(failure.contains("there is no command \"fly\""), "{failure}");
     assert!(VERBS.iter().all(|verb| failure.contains(verb.name)), "{failure}");
 }

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{Session, Verb, id_of, open_bundle};
-use crate::absolute;
 use crate::args::{container, flag, is_set, path, path_of};
 use crate::failure::Failure;
-use crate::terminal;
+use crate::{absolute, activation, terminal};
 use runtime_core::Bundle;
 use runtime_core::container::{Console, Container, CreateOptions};
 
@@ -59,9 +58,15 @@ pub(super) fn bundle_path(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 /// They ask for what can't be done.
 pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<CreateOptions, Failure> {
     refuse(session.systemd_cgroup, "--systemd-cgroup is not supported yet: run without it, with cgroupfs")?;
+    refuse(
+        session.without_cgroup,
+        "--cgroup-manager=disabled is not supported yet: every container gets a cgroup",
+    )?;
     Ok(CreateOptions {
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),
+        listen_fds: activation::listen_fds(),
+        notify_socket: activation::notify_socket(),
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
         pid_file: path_of(matches, "pid-file").map(|path| absolute(path)).transpose()?,
         pidfd_socket: path_of(matches, "pidfd-socket").map(|path| absolute(path)).transpose()?,

@@ -12,7 +12,8 @@ use runtime_core::error::Context;
 use runtime_core::signals;
 use runtime_core::spec::{ExecProcess, ProcessChanges};
 
-use super::{Session, Verb, run};
+use super::foreground::{Attended, status};
+use super::{Session, Verb};
 use crate::absolute;
 use crate::args::{container, flag, is_set, path, path_of, text, text_of};
 use crate::failure::Failure;
@@ -93,8 +94,9 @@ fn foreground(
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
         }
     };
-    run::attend(running.pidfd(), running.pid(), &queue, relay, pass_on)?;
-    Ok(run::status(running.wait()?))
+    let (pidfd, pid) = (running.pidfd(), running.pid());
+    Attended { pidfd, pid, signals: &queue, pass_on: &pass_on, relay, readiness: None }.until_its_end()?;
+    Ok(status(running.wait()?))
 }
 
 fn process(matches: &ArgMatches) -> Result<ExecProcess, Failure> {

@@ -1,10 +1,14 @@
 //! The commands, one file each.
 
+mod checkpoint;
+mod completion;
 pub(crate) mod create;
 mod delete;
+mod doctor;
 mod events;
 mod exec;
 mod features;
+mod foreground;
 mod kill;
 mod list;
 mod pause;
@@ -16,6 +20,7 @@ mod spec;
 mod start;
 mod state;
 mod update;
+mod wait;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -49,6 +54,7 @@ pub(crate) const VERBS: &[Verb] = &[
     exec::VERB,
     state::VERB,
     kill::VERB,
+    wait::VERB,
     delete::VERB,
     list::VERB,
     ps::VERB,
@@ -59,6 +65,11 @@ pub(crate) const VERBS: &[Verb] = &[
     features::VERB,
     spec::VERB,
     plan::VERB,
+    doctor::VERB,
+    checkpoint::CHECKPOINT,
+    checkpoint::RESTORE,
+    completion::COMPLETION,
+    completion::MAN,
 ];
 
 impl Verb {
@@ -81,6 +92,8 @@ pub(crate) struct Session<'a> {
     pub(crate) given_root: Option<PathBuf>,
     /// Whether systemd is to make the cgroups.
     pub(crate) systemd_cgroup: bool,
+    /// Whether no cgroup is to be made.
+    pub(crate) without_cgroup: bool,
     /// Where to report.
     pub(crate) log: &'a Log,
 }
@@ -91,9 +104,11 @@ impl<'a> Session<'a> {
     /// # Errors
     /// `--root` leads to no place for state.
     pub(crate) fn new(globals: &ArgMatches, log: &'a Log) -> Result<Self, Failure> {
+        let manager = args::text_of(globals, "cgroup-manager");
         Ok(Session {
             given_root: args::path_of(globals, "root").map(|path| compat::given_root(path)).transpose()?,
-            systemd_cgroup: args::is_set(globals, "systemd-cgroup"),
+            systemd_cgroup: args::is_set(globals, "systemd-cgroup") || manager == "systemd",
+            without_cgroup: manager == "disabled",
             log,
         })
     }

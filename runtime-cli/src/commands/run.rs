@@ -1,14 +1,13 @@
 //! `run`: create and start in one go, and in the foreground wait for the end.
 
 use std::mem::{self, ManuallyDrop};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches};
-use runtime_core::signals::{self, Queue};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal};
+use runtime_core::signals;
+use rustix::process::Pid;
 
+use super::foreground::{Attended, Readiness, status};
 use super::{Session, Verb, create, open_bundle};
 use crate::args::{flag, is_set, path_of, text_of};
 use crate::failure::Failure;
@@ -43,7 +42,8 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let options = CreateOptions { console: create::console(matches, &bundle, detached)?, ..options };
     let launch = Launch { root: session.make_root()?, ids: subject.ids, bundle, options };
     if detached {
-        let (id, _) = launch.go()?;
+        let (id, running) = launch.go()?;
+        running.wait_until_ready()?;
         return if subject.named { Ok(0) } else { output::print(&format!("{}\n", id.as_str())).map(|()| 0) };
     }
     if !is_set(matches, "no-subreaper") {
@@ -119,10 +119,23 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
         }
     };
-    let attended = relay.and_then(|relay| attend(running.pidfd(), running.pid(), &queue, relay, pass_on));
+    let tell = || {
+        if let Err(error) = running.pass_on_readiness() {
+            session.log.debug(|| error.to_string());
+        }
+    };
+    let attended = relay.and_then(|relay| {
+        let readiness = running.readiness().map(|socket| Readiness { socket, pass_on: &tell });
+        let (pidfd, pid) = (running.pidfd(), running.pid());
+        Attended { pidfd, pid, signals: &queue, pass_on: &pass_on, relay, readiness }.until_its_end()
+    });
     let exit = attended.and_then(|()| Ok(running.wait()?));
     tell_about_memory(&exit, &running, launch.bundle.spec(), session);
-    let deleted = if keep { Ok(()) } else { running.delete() };
+    let deleted = match &exit {
+        Ok(exit) if keep => running.leave(*exit),
+        _ if keep => Ok(()),
+        _ => running.delete(),
+    };
     let status = status(exit?);
     deleted.map(|()| status).or_else(|error| match status {
         0 => Err(error.into()),
@@ -132,49 +145,6 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
             Ok(status)
         }
     })
-}
-
-// Until the container's first process has ended, hands its signals on to it, and what goes to and comes from its
-// terminal.
-pub(super) fn attend(
-    pidfd: BorrowedFd<'_>,
-    pid: Pid,
-    queue: &Queue,
-    mut relay: Option<Relay>,
-    pass_on: impl Fn(i32),
-) -> Result<(), Failure> {
-    loop {
-        let others = [pidfd, queue.as_fd()];
-        let [ended, _] = match &mut relay {
-            Some(relay) => relay.wait(others)?,
-            None => wait(others)?,
-        };
-        if ended {
-            return relay.map_or(Ok(()), |relay| relay.finish(queue));
-        }
-        while let Some(signal) = queue.next()? {
-            match (Signal::from_named_raw(signal), &mut relay) {
-                (Some(Signal::CHILD), _) => signals::reap_strays(pid),
-                // The window may have changed, or this process may have come to the foreground.
-                (Some(Signal::WINCH), Some(relay)) => relay.resize(),
-                (Some(Signal::CONT), Some(relay)) => {
-                    relay.resume();
-                    pass_on(signal);
-                }
-                // SIGPIPE comes from our own writing to somebody who doesn't listen any more.
-                (Some(Signal::PIPE), Some(_)) => {}
-                // SIGURG is about this process's own sockets, SIGWINCH about a terminal that the container lacks.
-                (Some(Signal::URG | Signal::WINCH), _) => {}
-                _ => pass_on(signal),
-            }
-        }
-    }
-}
-
-fn wait(others: [BorrowedFd<'_>; 2]) -> Result<[bool; 2], Failure> {
-    let mut ready = others.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-    poll(&mut ready, None).doing(|| "cannot wait for the container".into())?;
-    Ok(ready.map(|each| !each.revents().is_empty()))
 }
 
 // Exit status 137 alone would not say why.
@@ -187,39 +157,4 @@ fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spe
     let limit =
         limit.map_or_else(String::new, |limit| format!(" (linux.resources.memory.limit: {limit} bytes)"));
     session.log.error(&format!("the container was killed because it ran out of memory{limit}"));
-}
-
-// As shells do.
-pub(super) fn status(exit: Exit) -> u8 {
-    match exit {
-        Exit::Code(code) => code,
-        Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::{Command, Stdio};
-
-    use rustix::process::{PidfdFlags, pidfd_open};
-
-    use super::*;
-
-    #[test]
-    fn a_signal_is_an_exit_status_above_128() {
-        assert_eq!(status(Exit::Code(3)), 3);
-        assert_eq!(status(Exit::Signal(9)), 137);
-    }
-
-    #[test]
-    fn attending_ends_with_the_process() {
-        let blocked = signals::block_all();
-        let queue = blocked.queue().unwrap();
-        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
-        drop(child.stdin.take());
-        attend(pidfd.as_fd(), pid, &queue, None, |_| ()).unwrap();
-        assert!(child.wait().unwrap().success());
-    }
 }

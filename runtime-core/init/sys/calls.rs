@@ -23,6 +23,7 @@ impl Errno {
     pub const NAMETOOLONG: Errno = Errno(36);
     pub const NOSYS: Errno = Errno(38);
     pub const LOOP: Errno = Errno(40);
+    pub const OPNOTSUPP: Errno = Errno(95);
 }
 
 /// What a system call answers.
@@ -358,6 +359,13 @@ pub mod prctl_option {
     pub const CAP_AMBIENT_CLEAR_ALL: usize = 4;
 }
 
+/// Lets this process run on each CPU that its cgroup allows.
+pub fn allow_all_cpus() -> Answer<()> {
+    // More CPUs than any kernel supports.
+    let all = [u64::MAX; 256];
+    done(call(number::SCHED_SETAFFINITY, [0, size_of_val(&all), address(&all), 0, 0, 0]))
+}
+
 /// Sets a resource limit of this process.
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Answer<()> {
     let limit = [soft, hard];
@@ -518,7 +526,7 @@ pub fn chownat(directory: &Fd, name: &CStr, uid: u32, gid: u32) -> Answer<()> {
     ))
 }
 
-/// Sets the owner of what an open descriptor leads to.
+/// Sets the owner of what an open descriptor leads to; the group stays.
 pub fn set_owner(fd: &Fd, uid: u32) -> Answer<()> {
     const SAME: usize = u32::MAX as usize;
     done(call(number::FCHOWN, [fd.0 as usize, uid as usize, SAME, 0, 0, 0]))

@@ -55,10 +55,11 @@ pub mod number {
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const EXECVE: usize = 59;
+    pub const FCHOWN: usize = 93;
+    pub const SCHED_SETAFFINITY: usize = 203;
     pub const FCHDIR: usize = 81;
     pub const CHDIR: usize = 80;
     pub const GETCWD: usize = 79;
-    pub const FCHOWN: usize = 93;
     pub const UMASK: usize = 95;
     pub const SETSID: usize = 112;
     pub const SETGROUPS: usize = 116;

@@ -14,6 +14,7 @@ use crate::error::{Context, Error, Result};
 use crate::hooks::{Hooks, Kind, planned};
 use crate::host::Host;
 use crate::launch::{Descriptors, Keeper, Process, launch};
+use crate::notify::Proxy;
 use crate::plan::{self, Plan, Request};
 use crate::publish::publish;
 use crate::seccomp;
@@ -29,6 +30,14 @@ pub(super) enum Until {
     Executed,
 }
 
+/// A container that was made, under its lock.
+pub(super) struct Made {
+    pub(super) process: Process,
+    pub(super) record: Record,
+    pub(super) entry: Entry,
+    pub(super) notify: Option<Proxy>,
+}
+
 /// Makes a container; on error nothing is left of it.
 pub(super) fn make(
     root: &StateRoot,
@@ -36,16 +45,18 @@ pub(super) fn make(
     bundle: &Bundle,
     options: &CreateOptions,
     until: Until,
-) -> Result<(Process, Record, Entry)> {
-    let inherited = sys::inherited::descriptors(options.preserve_fds)?;
+) -> Result<Made> {
+    let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
     bundle.check_rootfs()?;
     options.console.check(wants_terminal(bundle.spec()))?;
     let host = Host::probe()?;
-    let request = request(id, bundle, options, until);
+    let request = request(root, id, bundle, options, until);
     let plan = plan::create(bundle.spec(), &host, &request)?;
     let filters = compile(&plan, root)?;
     let mut maker = Maker::new(root.create(id)?, bundle, &host, request);
-    match launch(&plan, &filters, &Descriptors::new(inherited), None, &mut maker) {
+    let listening = maker.listen_for_readiness(options, until);
+    let inherited = Descriptors::new(inherited);
+    match listening.and_then(|()| launch(&plan, &filters, &inherited, None, &mut maker)) {
         Ok((process, _)) => maker.finish(process),
         Err(error) => {
             maker.undo();
@@ -54,13 +65,21 @@ pub(super) fn make(
     }
 }
 
-fn request(id: &ContainerId, bundle: &Bundle, options: &CreateOptions, until: Until) -> Request {
+fn request(
+    root: &StateRoot,
+    id: &ContainerId,
+    bundle: &Bundle,
+    options: &CreateOptions,
+    until: Until,
+) -> Request {
     let usual = Request::new(id, bundle.rootfs());
     Request {
         wait_for_start: until == Until::AwaitingStart,
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
-        inherited_descriptors: usual.inherited_descriptors + options.preserve_fds,
+        inherited_descriptors: usual.inherited_descriptors + options.listen_fds + options.preserve_fds,
+        listen_fds: options.listen_fds,
+        notify_directory: options.notify_socket.as_ref().map(|_| root.notify_directory(id)),
         pid_file: options.pid_file.clone(),
         console_socket: options.console.socket().map(Path::to_path_buf),
         terminal_size: options.console.size(),
@@ -86,6 +105,7 @@ struct Maker<'a> {
     cgroup: Option<Paths>,
     record: Option<Record>,
     start_socket: Option<OwnedFd>,
+    notify: Option<Proxy>,
     hooks_ran: bool,
 }
 
@@ -99,6 +119,7 @@ impl<'a> Maker<'a> {
             cgroup: None,
             record: None,
             start_socket: None,
+            notify: None,
             hooks_ran: false,
         }
     }
@@ -134,9 +155,19 @@ impl<'a> Maker<'a> {
         })
     }
 
-    fn finish(self, process: Process) -> Result<(Process, Record, Entry)> {
+    /// Makes the place for the program's readiness; if the program runs at once, somebody must listen before.
+    fn listen_for_readiness(&mut self, options: &CreateOptions, until: Until) -> Result<()> {
+        let Some(address) = &options.notify_socket else { return Ok(()) };
+        self.entry.make_notify_directory()?;
+        if until == Until::Executed {
+            self.notify = Some(Proxy::new(address, self.entry.notify_directory()?.as_fd())?);
+        }
+        Ok(())
+    }
+
+    fn finish(self, process: Process) -> Result<Made> {
         match self.record {
-            Some(record) => Ok((process, record, self.entry)),
+            Some(record) => Ok(Made { process, record, entry: self.entry, notify: self.notify }),
             None => Err(Error::Died("the plan records no container".into())),
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
         Status::Created | Status::Running | Status::Paused => {}
         status => return Err(wrong(container, status)),
     }
-    let inherited = sys::inherited::descriptors(options.preserve_fds)?;
+    let inherited = sys::inherited::descriptors(0, options.preserve_fds)?;
     let config = container.root.config(&container.id)?.unwrap_or_default();
     let spec = Spec::parse_with(config, process)?;
     let terminal = spec.oci().process().as_ref().and_then(|process| process.terminal());

@@ -11,6 +11,7 @@ mod running;
 mod start;
 mod status;
 mod update;
+mod wait;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ use crate::bundle::Bundle;
 use crate::cgroup::{Stats, Watch};
 use crate::error::{Context, Error, Result, Wanted};
 use crate::spec::{ContainerId, ExecProcess};
-use crate::state::{Record, Signs, State, StateRoot};
+use crate::state::{End, Record, Signs, State, StateRoot};
 
 pub use console::Console;
 pub use exec::ExecOptions;
@@ -42,12 +43,26 @@ pub struct CreateOptions {
     pub no_new_keyring: bool,
     /// How many descriptors from 3 on the program inherits besides the standard streams.
     pub preserve_fds: u32,
+    /// How many descriptors from 3 on, before those, are sockets that a service manager listens on for the program
+    /// (sd_listen_fds(3)).
+    pub listen_fds: u32,
+    /// Where the service manager listens for readiness: a path, or `@` and the name of an abstract socket. The program
+    /// gets a socket of its own, and what it says is passed on (sd_notify(3)).
+    pub notify_socket: Option<PathBuf>,
     /// Where the process id is written; absolute.
     pub pid_file: Option<PathBuf>,
     /// Who gets the program's terminal, if it has one.
     pub console: Console,
     /// A UNIX stream socket that is sent a pidfd of the container's first process, with the word `standard`.
     pub pidfd_socket: Option<PathBuf>,
+}
+
+/// How a container is started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartOptions {
+    /// Where the service manager listens for readiness, as for [`CreateOptions::notify_socket`]. Of use only if the
+    /// container was made with one.
+    pub notify_socket: Option<PathBuf>,
 }
 
 /// A container that has been made.
@@ -82,8 +97,8 @@ impl Container {
         bundle: &Bundle,
         options: &CreateOptions,
     ) -> Result<Running> {
-        let (process, record, entry) = create::make(root, id, bundle, options, create::Until::Executed)?;
-        Ok(Running::new(process, record, entry.unlock()?))
+        let made = create::make(root, id, bundle, options, create::Until::Executed)?;
+        Ok(Running::new(made.process, made.record, made.entry.unlock()?, made.notify))
     }
 
     /// The container with that name.
@@ -133,7 +148,21 @@ impl Container {
     pub fn state_with_owner(&self, name: impl FnOnce(u32) -> String) -> Result<State> {
         let seen = self.root.look(&self.id)?;
         let (record, awaits_start) = seen.ok_or_else(|| Error::NotFound(self.id.to_string()))?;
-        Ok(record.state(status(&record, awaits_start)?, name(record.owner)))
+        let status = status(&record, awaits_start)?;
+        if status == Status::Stopped {
+            // Its process may be reaped by the time when somebody wants to know.
+            let _ = wait::look(&self.root, &record);
+        }
+        Ok(record.state(status, name(record.owner)))
+    }
+
+    /// Waits until the container's first process has ended; says how it did, and keeps that for those who ask later. Any
+    /// process may wait, not only a parent.
+    ///
+    /// # Errors
+    /// It is gone; or [`Error::ExitUnknown`].
+    pub fn wait(&self) -> Result<End> {
+        wait::wait(self)
     }
 
     /// Executes the user's program in a container that was created.
@@ -141,7 +170,15 @@ impl Container {
     /// # Errors
     /// It was started before, or is dead; or the program can't be executed, or a hook failed: then it is dead.
     pub fn start(&self) -> Result<()> {
-        start::start(&self.root, &self.id)
+        self.start_with(&StartOptions::default())
+    }
+
+    /// [`Container::start`], with options. Waits for the program to be ready, if somebody is to hear of that.
+    ///
+    /// # Errors
+    /// As for [`Container::start`]; or the service manager can't be reached.
+    pub fn start_with(&self, options: &StartOptions) -> Result<()> {
+        start::start(&self.root, &self.id, options)
     }
 
     /// Starts a further process in the container; it inherits the standard streams of this process, its parent.

@@ -7,16 +7,28 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 use super::{PATIENCE, delete};
 use crate::error::{Context, Error, Result};
 use crate::launch::Process;
-use crate::state::{Record, Unlocked};
+use crate::notify::Proxy;
+use crate::state::{End, Record, Unlocked};
 use crate::sys;
 
 /// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Exit {
     /// It ended by itself, with this status.
     Code(u8),
     /// A signal ended it.
     Signal(i32),
+}
+
+impl Exit {
+    /// What `wait` tells.
+    pub(super) fn of_status(status: i32) -> Self {
+        match status & 0x7f {
+            0 => Exit::Code((status >> 8 & 0xff) as u8),
+            signal => Exit::Signal(signal),
+        }
+    }
 }
 
 /// A running container of which this process is the parent.
@@ -25,11 +37,35 @@ pub struct Running {
     process: Process,
     record: Record,
     place: Unlocked,
+    notify: Option<Proxy>,
 }
 
 impl Running {
-    pub(super) fn new(process: Process, record: Record, place: Unlocked) -> Self {
-        Running { process, record, place }
+    pub(super) fn new(process: Process, record: Record, place: Unlocked, notify: Option<Proxy>) -> Self {
+        Running { process, record, place, notify }
+    }
+
+    /// The socket at which the program tells its readiness, if somebody wants to hear of it; readable when it has.
+    pub fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        self.notify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Passes on what has come at [`Running::readiness`] to the service manager.
+    ///
+    /// # Errors
+    /// It can't be reached any more.
+    pub fn pass_on_readiness(&self) -> Result<()> {
+        self.notify.as_ref().map_or(Ok(()), |notify| notify.pass_on().map(drop))
+    }
+
+    /// Passes on what the program says until it is ready, or has ended, and makes its first process the service's main
+    /// one: for a caller that ends before the container does.
+    ///
+    /// # Errors
+    /// The service manager can't be reached any more, or doesn't answer for half a minute.
+    pub fn wait_until_ready(&self) -> Result<()> {
+        let pid = self.pid().as_raw_pid();
+        self.notify.as_ref().map_or(Ok(()), |notify| notify.wait_until_ready(self.pidfd(), pid))
     }
 
     /// The first process, as this process numbers it.
@@ -69,6 +105,18 @@ impl Running {
     pub fn delete(self) -> Result<()> {
         match self.place.lock(PATIENCE)? {
             Some(entry) => delete::remove_stopped(entry, &self.record),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the container, whose first process has ended, to `delete`, and keeps how it ended for those who ask.
+    ///
+    /// # Errors
+    /// That can't be written. That somebody else has removed the container is no error.
+    pub fn leave(self, exit: Exit) -> Result<()> {
+        let end = End::seen_now(&self.record.id, exit, self.ran_out_of_memory());
+        match self.place.lock(PATIENCE)? {
+            Some(entry) => entry.write_end(&end),
             None => Ok(()),
         }
     }
@@ -137,4 +185,16 @@ fn wait(process: &Process) -> Result<Exit> {
 fn exit(status: &WaitIdStatus) -> Option<Exit> {
     let code = status.exit_status().map(|code| Exit::Code((code & 0xff) as u8));
     code.or_else(|| status.terminating_signal().map(Exit::Signal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_status_tells_codes_and_signals() {
+        assert_eq!([0, 0x300, 0xff00].map(Exit::of_status), [0, 3, 255].map(Exit::Code));
+        // The second one left a core dump.
+        assert_eq!([9, 0x80 | 11].map(Exit::of_status), [9, 11].map(Exit::Signal));
+    }
 }

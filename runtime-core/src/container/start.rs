@@ -1,19 +1,21 @@
 //! `start`: the second half of what `create` began.
 
+use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::{PATIENCE, hooks, status};
+use super::{PATIENCE, StartOptions, hooks, status};
 use crate::container::Status;
 use crate::error::{Context, Error, Result, Wanted};
 use crate::hooks::Kind;
 use crate::host::Host;
 use crate::launch::dialogue::{Dialogue, Heard};
 use crate::launch::unexpected;
+use crate::notify::Proxy;
 use crate::plan;
 use crate::spec::{ContainerId, Spec};
 use crate::state::{Entry, Record, StateRoot};
 
-pub(super) fn start(root: &StateRoot, id: &ContainerId) -> Result<()> {
+pub(super) fn start(root: &StateRoot, id: &ContainerId, options: &StartOptions) -> Result<()> {
     let (entry, record) = root.lock_recorded(id, PATIENCE)?;
     let wrong = |status| Error::Status { id: id.to_string(), status, wanted: Wanted::Start };
     match status(&record, entry.awaits_start()?)? {
@@ -21,7 +23,22 @@ pub(super) fn start(root: &StateRoot, id: &ContainerId) -> Result<()> {
         other => return Err(wrong(other)),
     }
     let socket = entry.connect()?.ok_or_else(|| wrong(Status::Stopped))?;
-    Start { entry, record, dialogue: Dialogue::over(socket) }.carry_out()
+    let notify = readiness(&entry, &record, options)?;
+    let (process, pid) = (record.init.open()?, record.init.pid);
+    Start { entry, record, dialogue: Dialogue::over(socket) }.carry_out()?;
+    // Other commands get their turn: a program may never become ready.
+    match (notify, process) {
+        (Some(notify), Some(process)) => notify.wait_until_ready(process.as_fd(), pid),
+        _ => Ok(()),
+    }
+}
+
+/// Where the program finds somebody to tell its readiness to, before it runs.
+fn readiness(entry: &Entry, record: &Record, options: &StartOptions) -> Result<Option<Proxy>> {
+    match (&record.request.notify_directory, &options.notify_socket) {
+        (Some(_), Some(address)) => Ok(Some(Proxy::new(address, entry.notify_directory()?.as_fd())?)),
+        _ => Ok(None),
+    }
 }
 
 struct Start {

@@ -14,6 +14,7 @@ fn host() -> Host {
     let controllers = ["cpu", "memory", "pids", "rdma"].map(String::from).to_vec();
     let v2 = V2 { mount: "/c".into(), root: "/".into(), own: "/".into(), controllers };
     Host {
+        on_some_cpus: false,
         cgroups: Hierarchies { v1: Vec::new(), v2: Some(v2) },
         bounding: u64::MAX,
         permitted: u64::MAX,

@@ -1,7 +1,7 @@
 //! The creation of a container, as a table of contents.
 
 use super::draft::Draft;
-use super::{Plan, Request, hooks, identity, limits, mounts, namespaces, program, rootfs};
+use super::{Plan, Request, hooks, identity, limits, mounts, namespaces, notify, program, rootfs};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -26,6 +26,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     limits::limit_devices(plan, limits);
     rootfs::mount(plan, spec, request)?;
     mounts::make(plan, spec, host, &cgroup)?;
+    notify::mount(plan, spec, request)?;
     rootfs::make_devices(plan, spec)?;
     // Hooks see the mounts, and the host's tree beside them: some add mounts of their own.
     hooks::before_pivot(plan, spec);
@@ -37,6 +38,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     rootfs::make_readonly(plan, spec, host)?;
     rootfs::pivot(plan, spec, request)?;
     namespaces::name(plan, spec)?;
+    identity::take_streams(plan, spec);
 
     // Inside, alone. From here on each step takes something away.
     limits::limit_myself(plan, spec);
@@ -47,7 +49,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     program::hand_over(plan, spec, request)?;
     // The filter comes last, so that it need allow nothing but what the program itself does.
     identity::confine(plan, spec, host, seccomp.as_ref())?;
-    program::execute(plan, spec)?;
+    program::execute(plan, spec, &program::handed_on(request))?;
     hooks::after_start(plan, spec);
     Ok(Plan { entries: draft.entries, filters: seccomp.into_iter().collect() })
 }

@@ -44,6 +44,7 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
     inside::join_keyring(plan, &joining.container)?;
     inside::change_root(plan, spec, &joining.container)?;
     inside::open_terminal(plan, spec, joining)?;
+    identity::take_streams(plan, spec);
 
     // From here on each step takes something away, as in a creation.
     limits::limit_myself(plan, spec);
@@ -52,6 +53,6 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
     inside::emerge(plan, spec, inside::wants_terminal(spec));
     program::present(plan, spec, joining);
     identity::confine(plan, spec, host, seccomp.as_ref())?;
-    program::execute(plan, spec)?;
+    program::execute(plan, spec, &[])?;
     Ok(Plan { entries: draft.entries, filters: seccomp.into_iter().collect() })
 }

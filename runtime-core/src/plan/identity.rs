@@ -4,6 +4,7 @@ use oci_spec::runtime::LinuxPersonalityDomain;
 
 use super::capabilities::{SYS_ADMIN, bits};
 use super::draft::{Draft, text};
+use super::mounts::covers_dev;
 use super::namespaces::Wish;
 use super::{Owned, Pointer};
 use crate::error::ConfigError;
@@ -111,6 +112,15 @@ pub(super) fn shed(plan: &mut Draft, spec: &Spec, host: &Host, filtered: bool) -
     }
     plan.init("/process/capabilities", sets.step());
     Ok(())
+}
+
+/// The standard streams become the program's own, as far as they can: its user may open them again, and those that lead
+/// nowhere don't lead to the host's null device.
+pub(super) fn take_streams(plan: &mut Draft, spec: &Spec) {
+    if let Some(process) = spec.oci().process() {
+        let own_null = Wish::of(spec, Namespace::Mount) != Wish::Host && !covers_dev(spec);
+        plan.init("/process/user", Step::TakeStreams { uid: process.user().uid(), own_null });
+    }
 }
 
 fn become_user(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigError> {

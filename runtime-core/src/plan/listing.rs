@@ -122,10 +122,23 @@ impl Display for Loan {
     }
 }
 
+/// What init waits for at a barrier.
+fn awaited(point: Point) -> &'static str {
+    match point {
+        Point::Hooks => "wait for the hooks",
+        Point::Ready => "wait until the container is recorded",
+        Point::Start => "wait for the word to start",
+    }
+}
+
 impl Display for Step<Owned> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Step::Isolate { .. } => write!(f, "leave the caller's descriptors, signals and session"),
+            Step::TakeStreams { uid, own_null } => {
+                let null = if *own_null { ", with the container's null device" } else { "" };
+                write!(f, "give the standard streams to user {uid}{null}")
+            }
             Step::Conceal => write!(f, "hide from tracers"),
             Step::JoinNamespace { kind } => write!(f, "join the {} namespace", kind.word()),
             Step::NewCgroupNamespace => write!(f, "make a new cgroup namespace"),
@@ -150,11 +163,7 @@ impl Display for Step<Owned> {
             Step::MakeDirectory { path, .. } => {
                 write!(f, "make the directory {} if it is missing", text(path))
             }
-            Step::Barrier { point } => match point {
-                Point::Hooks => write!(f, "wait for the hooks"),
-                Point::Ready => write!(f, "wait until the container is recorded"),
-                Point::Start => write!(f, "wait for the word to start"),
-            },
+            Step::Barrier { point } => f.write_str(awaited(*point)),
             Step::OpenTerminal { rows, columns, owner, console, .. } => {
                 write!(f, "open a terminal for user {owner}")?;
                 if (*rows, *columns) != (0, 0) {

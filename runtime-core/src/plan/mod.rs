@@ -15,6 +15,7 @@ mod limits;
 mod listing;
 mod mounts;
 mod namespaces;
+mod notify;
 mod options;
 mod program;
 mod request;

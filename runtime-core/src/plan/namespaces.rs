@@ -147,7 +147,11 @@ pub(super) fn id_map(list: &[LinuxIdMapping]) -> Vec<IdMap> {
 pub(super) fn isolate(host: &Host, keep: u32) -> Step<Owned> {
     const DOZENS: u32 = 96;
     let half_of_limit = u32::try_from(host.descriptor_limit / 2).unwrap_or(u32::MAX);
-    Step::Isolate { ignored: host.ignored_signals, few: half_of_limit.min(keep + DOZENS) }
+    Step::Isolate {
+        ignored: host.ignored_signals,
+        all_cpus: host.on_some_cpus,
+        few: half_of_limit.min(keep + DOZENS),
+    }
 }
 
 /// Everything about namespaces that init does.

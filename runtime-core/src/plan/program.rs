@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use super::draft::{Draft, text};
-use super::{Action, Joining, Pointer, Request, hooks, limits, terminal};
+use super::{Action, Joining, Pointer, Request, hooks, limits, notify, terminal};
 use crate::error::ConfigError;
 use crate::spec::Spec;
 use crate::step::{Point, Step};
@@ -18,7 +18,7 @@ const ARGS: Pointer = Pointer::of("/process/args");
 /// user, before a filter forbids to look.
 pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
     plan.init(ARGS.child(0), Step::FindProgram { candidates: candidates(spec)? });
-    let has_home = environment(spec).iter().any(|variable| variable.starts_with("HOME="));
+    let has_home = environment(spec, &[]).iter().any(|variable| variable.starts_with("HOME="));
     if let (false, Some(process)) = (has_home, spec.oci().process()) {
         plan.init("/process/user", Step::FindHome { uid: process.user().uid() });
     }
@@ -66,15 +66,15 @@ pub(super) fn present(plan: &mut Draft, spec: &Spec, joining: &Joining) {
     }
 }
 
-/// The end of init.
-pub(super) fn execute(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+/// The end of init. `ours` are variables that the configuration doesn't know.
+pub(super) fn execute(plan: &mut Draft, spec: &Spec, ours: &[String]) -> Result<(), ConfigError> {
     let Some(process) = spec.oci().process() else { return Ok(()) };
     plan.init(
         "/process/args",
         Step::Execute {
             candidates: candidates(spec)?,
             arguments: texts(&ARGS, process.args().iter().flatten())?,
-            environment: texts(&Pointer::of("/process/env"), environment(spec))?,
+            environment: texts(&Pointer::of("/process/env"), environment(spec, ours))?,
         },
     );
     Ok(())
@@ -87,12 +87,25 @@ fn texts<T: AsRef<[u8]>>(
     list.into_iter().enumerate().map(|(index, each)| text(&origin.child(index), each)).collect()
 }
 
-/// The environment, each name once: the last one given wins, in the place of the first.
-fn environment(spec: &Spec) -> Vec<&str> {
+/// What the program is told about things that its caller hands on: sockets to serve, and one to report to.
+pub(super) fn handed_on(request: &Request) -> Vec<String> {
+    let mut variables = Vec::new();
+    if request.listen_fds > 0 {
+        // They are meant for the first process, which is this one as its pid namespace sees it.
+        variables.extend([format!("LISTEN_FDS={}", request.listen_fds), "LISTEN_PID=1".into()]);
+    }
+    if request.notify_directory.is_some() {
+        variables.push(format!("NOTIFY_SOCKET={}", notify::SOCKET));
+    }
+    variables
+}
+
+/// The environment, `ours` after what is configured, each name once: the last one given wins, in the place of the first.
+fn environment<'a>(spec: &'a Spec, ours: &'a [String]) -> Vec<&'a str> {
     let given = spec.oci().process().as_ref().and_then(|process| process.env().as_ref());
     let mut kept: Vec<&str> = Vec::new();
     let mut places = BTreeMap::new();
-    for variable in given.into_iter().flatten() {
+    for variable in given.into_iter().flatten().chain(ours) {
         let name = variable.split('=').next().unwrap_or_default();
         match places.get(name) {
             None => {
@@ -117,7 +130,7 @@ fn candidates(spec: &Spec) -> Result<Vec<CString>, ConfigError> {
     if name.contains('/') {
         return Ok(vec![text(&origin, name)?]);
     }
-    let environment = environment(spec);
+    let environment = environment(spec, &[]);
     let path = environment.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     path.split(':')
         .map(|directory| if directory.is_empty() { "." } else { directory })

@@ -22,6 +22,12 @@ pub struct Request {
     pub no_new_keyring: bool,
     /// How many descriptors the program inherits, counted from 0: the standard streams and the preserved ones.
     pub inherited_descriptors: u32,
+    /// How many of those after the standard streams are sockets that a service manager listens on for the program.
+    #[serde(default)]
+    pub listen_fds: u32,
+    /// The directory on the host in which the program finds a socket to tell its readiness to.
+    #[serde(default)]
+    pub notify_directory: Option<PathBuf>,
     /// Where the process id is written.
     pub pid_file: Option<PathBuf>,
     /// The socket to which the terminal's master is sent, if the configuration asks for a terminal. Without one, the
@@ -44,6 +50,8 @@ impl Request {
             no_pivot: false,
             no_new_keyring: false,
             inherited_descriptors: STANDARD_STREAMS,
+            listen_fds: 0,
+            notify_directory: None,
             pid_file: None,
             console_socket: None,
             terminal_size: None,

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci_spec::runtime::LinuxResources;
-use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, renameat, statat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, chmodat, fchmod, flock, mkdirat, renameat, statat};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
+use super::end::End;
 use super::file::{self, absent, unlink};
 use super::record::{Intent, Record, Resources, VERSION};
 use super::root::StateRoot;
 use crate::error::{Context, Result};
+use crate::notify;
 use crate::spec::{ContainerId, Spec};
 
 const INTENT: &str = "intent.json";
@@ -28,7 +30,10 @@ pub(super) const CONFIG: &str = "config.json";
 const RESOURCES: &str = "resources.json";
 /// The resources before they hold.
 const UNPUBLISHED_RESOURCES: &str = "resources.json.new";
+pub(super) const END: &str = "exit.json";
 const START: &str = "start.sock";
+/// What of the state directory the program can see.
+pub(super) const NOTIFY: &str = "notify";
 
 /// A container's directory, locked: until this is dropped, no other command changes the container.
 #[derive(Debug)]
@@ -135,6 +140,22 @@ impl Entry {
         file::read_json(self.dir.as_fd(), STATE, &self.id, &self.path())
     }
 
+    /// Keeps how the container ended, whoever reads it meanwhile.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_end(&self, end: &End) -> Result<()> {
+        file::publish_json(self.dir.as_fd(), END, end, &self.path())
+    }
+
+    /// How the container ended. `None`: nobody has seen it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`]; or the file can't be read.
+    pub fn end(&self) -> Result<Option<End>> {
+        file::read_json(self.dir.as_fd(), END, &self.id, &self.path())
+    }
+
     /// Keeps the bundle's config.json, byte by byte. Nobody reads it before the record says that the container exists.
     ///
     /// # Errors
@@ -199,6 +220,28 @@ impl Entry {
         bind(&socket, &self.start_address().doing(doing)?).doing(doing)?;
         listen(&socket, 1).doing(doing)?;
         Ok(socket)
+    }
+
+    /// Makes the directory in which the program finds a socket to tell its readiness to.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub(crate) fn make_notify_directory(&self) -> Result<()> {
+        let mode = Mode::from_raw_mode(0o755);
+        mkdirat(&self.dir, NOTIFY, mode)
+            .and_then(|()| chmodat(&self.dir, NOTIFY, mode, AtFlags::empty()))
+            .doing(|| format!("cannot make {}", self.path().join(NOTIFY).display()))
+    }
+
+    /// That directory, without the socket of a command that was cut short.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub(crate) fn notify_directory(&self) -> Result<OwnedFd> {
+        let directory = file::directory(self.dir.as_fd(), NOTIFY).and_then(|directory| {
+            unlink(directory.as_fd(), notify::SOCKET, AtFlags::empty()).map(|()| directory)
+        });
+        directory.doing(|| format!("cannot open {}", self.path().join(NOTIFY).display()))
     }
 
     /// Connects to the waiting init; `None` if nobody waits. The connection doesn't block: poll it together with the

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::record::{Document, VERSION};
 use crate::error::{Context, Error, Result};
+use crate::publish::publish;
 use crate::spec::ContainerId;
 
 /// The most that is read of a file: far above what is ever written, far below what harms the reader.
@@ -64,6 +65,18 @@ pub(super) fn read(dir: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>
 pub(super) fn write_json(dir: BorrowedFd<'_>, name: &str, value: &impl Serialize, path: &Path) -> Result<()> {
     let doing = || format!("cannot write {}", path.join(name).display());
     write(dir, name, &json(value).doing(doing)?).doing(doing)
+}
+
+/// Writes a JSON file that somebody may be reading.
+pub(super) fn publish_json(
+    dir: BorrowedFd<'_>,
+    name: &str,
+    value: &impl Serialize,
+    path: &Path,
+) -> Result<()> {
+    let doing = || format!("cannot write {}", path.join(name).display());
+    let content = json(value).doing(doing)?;
+    publish(dir, name.as_ref(), Mode::from_raw_mode(0o600), &[&content]).doing(doing)
 }
 
 /// The one thing that JSON can't hold is a path that isn't UTF-8.

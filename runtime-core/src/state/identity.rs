@@ -64,6 +64,23 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// How it ended, as `wait` would tell it, while it is a zombie that nobody has reaped. `None` otherwise, and for those
+    /// who may not know.
+    ///
+    /// # Errors
+    /// `/proc` can't be read.
+    pub(crate) fn zombie_status(&self) -> Result<Option<i32>> {
+        // To anybody else the kernel says 0, whatever it was.
+        if !rustix::process::geteuid().is_root() || self.pid <= 0 || self.boot_id != boot_id()? {
+            return Ok(None);
+        }
+        let stat = Stat::of(self.pid).doing(|| format!("cannot read /proc/{}/stat", self.pid))?;
+        let ours = stat.filter(|stat| stat.start_time == self.start_time && stat.ended());
+        Ok(ours.map(|stat| stat.exit_code))
+    }
+}
+
 // It can't change while this process lives.
 fn boot_id() -> Result<&'static str> {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
@@ -84,11 +101,12 @@ fn read_line<'a>(path: &str, line: &'a mut [u8]) -> rustix::io::Result<&'a [u8]>
     Ok(line.get(..length).unwrap_or_default())
 }
 
-/// The two fields of `/proc/PID/stat` that matter.
+/// The fields of `/proc/PID/stat` that matter.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     state: u8,
     start_time: u64,
+    exit_code: i32,
 }
 
 impl Stat {
@@ -108,9 +126,10 @@ impl Stat {
         let name_end = line.iter().rposition(|byte| *byte == b')')?;
         let mut fields = str::from_utf8(line.get(name_end + 1..)?).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        // The state is field 3, the start time is field 22.
+        // The state is field 3, the start time is field 22, the exit code is field 52.
         let start_time = fields.nth(22 - 4)?.parse().ok()?;
-        Some(Stat { state, start_time })
+        let exit_code = fields.nth(52 - 23)?.parse().ok()?;
+        Some(Stat { state, start_time, exit_code })
     }
 
     fn ended(&self) -> bool {
@@ -124,13 +143,14 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::process::getpid;
+    use rustix::process::{geteuid, getpid};
 
     use super::*;
 
     fn stat(name: &str, state: char) -> String {
-        let numbers: String = (4..22).map(|field| format!("{field} ")).collect();
-        format!("77 ({name}) {state} {numbers}123456 23 24\n")
+        let numbers =
+            |fields: std::ops::Range<i32>| fields.map(|field| format!("{field} ")).collect::<String>();
+        format!("77 ({name}) {state} {}123456 {}768\n", numbers(4..22), numbers(23..52))
     }
 
     fn child() -> (Child, Identity) {
@@ -143,7 +163,7 @@ mod tests {
     fn a_hostile_name_is_not_taken_for_fields() {
         for name in ["cat", "", "a b", "x) Z 1 2", ") S 1 2 3 (", "\n) R"] {
             let parsed = Stat::parse(stat(name, 'S').as_bytes());
-            assert_eq!(parsed, Some(Stat { state: b'S', start_time: 123_456 }), "{name:?}");
+            assert_eq!(parsed, Some(Stat { state: b'S', start_time: 123_456, exit_code: 768 }), "{name:?}");
         }
         assert_eq!(Stat::parse("7 (é".as_bytes()), None);
         assert_eq!(Stat::parse(b"7 (cat) S 1 2"), None);
@@ -181,8 +201,10 @@ mod tests {
         child.stdin.take().unwrap().flush().unwrap();
         poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
         assert_eq!(Stat::of(identity.pid).unwrap().unwrap().state, b'Z');
+        assert_eq!(identity.zombie_status().unwrap(), geteuid().is_root().then_some(0));
         assert!(!identity.is_alive().unwrap() && identity.open().unwrap().is_none());
         child.wait().unwrap();
+        assert_eq!(identity.zombie_status().unwrap(), None);
         assert!(!identity.is_alive().unwrap() && identity.open().unwrap().is_none());
         let error = Identity::of(Pid::from_raw(identity.pid).unwrap()).unwrap_err().to_string();
         assert_eq!(error, format!("cannot read /proc/{}/stat: no such process", identity.pid));

@@ -8,6 +8,8 @@
 //!     ├── config.json   the bundle's configuration, as it was
 //!     ├── resources.json  the resources since an update; without it they are those of config.json
 //!     ├── state.json    what was made; from here on the container exists for every command
+//!     ├── exit.json     how it ended, once a command has seen that
+//!     ├── notify/       a socket for the program's readiness, if somebody wants to hear of it
 //!     └── start.sock    where init waits for `start`; while it is here, the container is only created
 //! ```
 //!
@@ -15,6 +17,7 @@
 //! to disk: their subject is processes and cgroups, which a crash of the machine removes too, and the death of this
 //! process loses nothing that was written.
 
+mod end;
 mod entry;
 mod file;
 mod identity;
@@ -27,6 +30,7 @@ mod tests;
 
 use crate::container::Status;
 
+pub use end::End;
 pub use entry::{Entry, Unlocked};
 pub use identity::Identity;
 pub use record::{Intent, Record, State, VERSION, timestamp};

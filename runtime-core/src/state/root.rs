@@ -16,6 +16,7 @@ use rustix::process::geteuid;
 use rustix::thread::nanosleep;
 use rustix::time::Timespec;
 
+use super::end::End;
 use super::entry::{self, Entry};
 use super::file::{self, absent, directory};
 use super::record::Record;
@@ -188,6 +189,15 @@ impl StateRoot {
         Ok(record.map(|record| (record, awaits_start)))
     }
 
+    /// How a container ended, read without its lock. `None` if there is no such container, or nobody has seen its end.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; or it can't be read.
+    pub fn end(&self, id: &ContainerId) -> Result<Option<End>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        file::read_json(dir.as_fd(), entry::END, id, &self.place(id))
+    }
+
     /// Whether a container's start socket is there, seen without its lock.
     ///
     /// # Errors
@@ -224,6 +234,11 @@ impl StateRoot {
 
     pub(super) fn place(&self, id: &ContainerId) -> PathBuf {
         self.0.path.join(id.as_str())
+    }
+
+    /// The directory in which a container finds the socket for its readiness, as a path.
+    pub(crate) fn notify_directory(&self, id: &ContainerId) -> PathBuf {
+        self.place(id).join(entry::NOTIFY)
     }
 
     /// Removes a container's directory, which must be empty by now.

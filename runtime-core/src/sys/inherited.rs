@@ -6,20 +6,21 @@ use rustix::io::{Errno, FdFlags};
 
 use crate::error::{Error, Result};
 
-/// The standard streams and the `preserved` descriptors from 3 on.
+/// The first number after the standard streams.
+const FIRST: RawFd = 3;
+
+/// The standard streams; from 3 on the sockets of a service manager; then what is to be preserved.
 ///
 /// What we open ourselves is closed on execution; what came from our caller is not. So one of ours can't be taken for
 /// a descriptor that the caller forgot to pass.
 ///
 /// # Errors
 /// One of them is not open, or is ours.
-pub(crate) fn descriptors(preserved: u32) -> Result<Vec<BorrowedFd<'static>>> {
-    let last = 3 + RawFd::try_from(preserved).unwrap_or(RawFd::MAX - 3);
-    standard_streams()
-        .into_iter()
-        .map(Ok)
-        .chain((3..last).map(|number| inherited(number, preserved)))
-        .collect()
+pub(crate) fn descriptors(listening: u32, preserved: u32) -> Result<Vec<BorrowedFd<'static>>> {
+    let first_preserved = FIRST.saturating_add_unsigned(listening);
+    let of_manager = (0..listening).map(|index| inherited("LISTEN_FDS descriptor", FIRST, index, listening));
+    let of_caller = (0..preserved).map(|index| inherited("preserved-fd", first_preserved, index, preserved));
+    standard_streams().into_iter().map(Ok).chain(of_manager).chain(of_caller).collect()
 }
 
 fn standard_streams() -> [BorrowedFd<'static>; 3] {
@@ -28,17 +29,18 @@ fn standard_streams() -> [BorrowedFd<'static>; 3] {
     [0, 1, 2].map(|number| unsafe { BorrowedFd::borrow_raw(number) })
 }
 
-fn inherited(number: RawFd, preserved: u32) -> Result<BorrowedFd<'static>> {
-    let missing = |errno| Error::System {
-        doing: format!("unable to stat preserved-fd {number} (of {preserved})"),
-        errno,
+fn inherited(what: &str, first: RawFd, index: u32, count: u32) -> Result<BorrowedFd<'static>> {
+    let number = first.saturating_add_unsigned(index);
+    // Callers know these words from other runtimes.
+    let missing = || Error::System {
+        doing: format!("unable to stat {what} {index} (of {count}): stat /proc/self/fd/{number}"),
+        errno: Errno::NOENT,
     };
     // SAFETY: only asked about below; it is handed out when it is open and came from our caller, which keeps it for
     // as long as we run.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     match rustix::io::fcntl_getfd(fd) {
-        Ok(flags) if flags.contains(FdFlags::CLOEXEC) => Err(missing(Errno::BADF)),
-        Ok(_) => Ok(fd),
-        Err(errno) => Err(missing(errno)),
+        Ok(flags) if !flags.contains(FdFlags::CLOEXEC) => Ok(fd),
+        _ => Err(missing()),
     }
 }

@@ -145,6 +145,27 @@ pub(crate) fn wait_for_end(process: BorrowedFd<'_>, patience: Duration) -> bool 
     }
 }
 
+/// The part of the kernel's `struct pidfd_info` that its first version has.
+#[repr(C)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// How a process ended that was reaped after this descriptor of it had been opened, as `wait` tells it. `None` for one
+/// that is there still, and where the kernel doesn't know.
+pub(crate) fn wait_status(process: BorrowedFd<'_>) -> Option<i32> {
+    // KERNEL(6.15): PIDFD_INFO_EXIT.
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b;
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, cgroup: 0, ids: [0; 11], exit_code: 0 };
+    // SAFETY: the structure has the size that the number of the call says, and lives through the call.
+    let answer = unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    (answer == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
 fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

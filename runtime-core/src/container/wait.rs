@@ -1,0 +1,57 @@
+//! `wait`: how a container ended, for any process that asks.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::{Container, Exit, PATIENCE};
+use crate::error::{Error, Result};
+use crate::spec::ContainerId;
+use crate::state::{End, Record, StateRoot};
+use crate::sys;
+
+/// Waits for the end of a container, and keeps how it was.
+pub(super) fn wait(container: &Container) -> Result<End> {
+    let record = container.record()?;
+    if let Some(process) = record.init.open()? {
+        while !sys::process::wait_for_end(process.as_fd(), PATIENCE) {}
+        // It is a zombie first, and then it is reaped, which may be between two questions.
+        let reaped = || sys::process::wait_status(process.as_fd());
+        let status = match reaped() {
+            None => record.init.zombie_status()?.or_else(reaped),
+            status => status,
+        };
+        if let Some(status) = status {
+            return Ok(keep(&container.root, &record, status));
+        }
+    }
+    match look(&container.root, &record)? {
+        Some(end) => Ok(end),
+        None => Err(Error::ExitUnknown(container.id.to_string())),
+    }
+}
+
+/// How a container ended, if that is known or can be seen still; then it is kept.
+pub(super) fn look(root: &StateRoot, record: &Record) -> Result<Option<End>> {
+    match root.end(&record.id)? {
+        Some(end) => Ok(Some(end)),
+        None => Ok(record.init.zombie_status()?.map(|status| keep(root, record, status))),
+    }
+}
+
+/// Keeps an end, unless another command was faster, or holds the container: then the next one will see it.
+fn keep(root: &StateRoot, record: &Record, status: i32) -> End {
+    let out_of_memory = record.cgroup.oom_kills().is_some_and(|count| count > 0);
+    let end = End::seen_now(&record.id, Exit::of_status(status), out_of_memory);
+    kept(root, &record.id, end)
+}
+
+fn kept(root: &StateRoot, id: &ContainerId, end: End) -> End {
+    let Ok(Some(entry)) = root.lock(id, Duration::ZERO) else { return end };
+    match entry.end() {
+        Ok(Some(earlier)) => earlier,
+        _ => {
+            let _ = entry.write_end(&end);
+            end
+        }
+    }
+}
