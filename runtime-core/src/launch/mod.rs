@@ -339,6 +339,8 @@ impl Born {
     /// Ends the process after an error, and says what the error was: when the dialogue broke off, init may have said
     /// why before.
     fn end(self, plan: &Plan, error: Error) -> Error {
+        // First of all: a process that lives and says nothing would be listened to for ever.
+        let _ = rustix::process::pidfd_send_signal(&self.process.pidfd, rustix::process::Signal::KILL);
         let error = match error {
             Error::System { errno: Errno::PIPE | Errno::CONNRESET, .. } => {
                 unexpected(plan, self.dialogue.hear().unwrap_or(Heard::End))
