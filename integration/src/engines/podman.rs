@@ -119,6 +119,11 @@ impl Podman {
         format!("--cgroup-parent=/{}", self.room.mark)
     }
 
+    /// The same for a build, which is given the container's cgroup itself and not a parent of it.
+    pub fn build_cgroup(&self) -> String {
+        format!("{}/build", self.cgroup_parent())
+    }
+
     /// What `inspect` says with this format.
     pub fn inspect(&self, name: &str, format: &str) -> String {
         self.podman(&["inspect", "--format", format, name]).ok().stdout.trim().to_owned()

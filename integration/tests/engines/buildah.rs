@@ -30,7 +30,7 @@ const CASES: &[Case<Podman>] = &[
 ];
 
 fn from(podman: &Podman) -> String {
-    podman.buildah(&["from", &format!("{}", podman.cgroup_parent()), IMAGE]).ok().stdout.trim().to_owned()
+    podman.buildah(&["from", &podman.build_cgroup(), IMAGE]).ok().stdout.trim().to_owned()
 }
 
 fn run(podman: &Podman) {
@@ -39,7 +39,7 @@ fn run(podman: &Podman) {
     assert_eq!(podman.buildah(&["run", &container, "--", "cat", "/mine"]).ok().stdout, "mine\n");
     podman.buildah(&["commit", "--quiet", &container, "kept"]).ok();
     podman.buildah(&["rm", &container]).ok();
-    let again = podman.buildah(&["from", "localhost/kept"]).ok().stdout;
+    let again = podman.buildah(&["from", &podman.build_cgroup(), "localhost/kept"]).ok().stdout;
     assert_eq!(podman.buildah(&["run", again.trim(), "--", "cat", "/mine"]).ok().stdout, "mine\n");
     podman.buildah(&["rm", again.trim()]).ok();
 }
@@ -70,9 +70,9 @@ fn network(podman: &Podman) {
 fn bud(podman: &Podman) {
     let recipe = format!("FROM {IMAGE}\nRUN echo built > /built\nUSER user\nRUN id -u > /tmp/id\n");
     podman.room.write("buildah/Dockerfile", recipe);
-    let (context, parent) = (podman.room.path("buildah"), podman.cgroup_parent());
+    let (context, parent) = (podman.room.path("buildah"), podman.build_cgroup());
     podman.buildah(&["bud", &parent, "--tag", "made", &context]).ok();
-    let container = podman.buildah(&["from", "localhost/made"]).ok().stdout;
+    let container = podman.buildah(&["from", &podman.build_cgroup(), "localhost/made"]).ok().stdout;
     let seen = podman.buildah(&["run", container.trim(), "--", "cat", "/built", "/tmp/id"]).ok().stdout;
     assert_eq!(seen, "built\n1000\n");
     podman.buildah(&["rm", container.trim()]).ok();
@@ -80,5 +80,5 @@ fn bud(podman: &Podman) {
 
 fn bud_fails(podman: &Podman) {
     podman.room.write("broken/Dockerfile", format!("FROM {IMAGE}\nRUN exit 3\n"));
-    podman.buildah(&["bud", &podman.room.path("broken")]).exits(3);
+    podman.buildah(&["bud", &podman.build_cgroup(), &podman.room.path("broken")]).exits(3);
 }

@@ -28,7 +28,6 @@ const CASES: &[Case<Containerd>] = &[
     case("run -t", terminal),
     case("run returns the status", status),
     case("a program that is not there", nowhere),
-    case("container create, task start", create),
     case("task list", list),
     case("task exec", exec),
     case("task exec -t", exec_terminal),
@@ -42,7 +41,7 @@ const CASES: &[Case<Containerd>] = &[
     case("events", events),
     case("task delete, container delete", delete),
     case("run --memory-limit, --cpu-shares", limits),
-    case("run --user, --env, --cwd, --hostname", surroundings),
+    case("run --env, --cwd", surroundings),
     case("run --mount", mount),
     case("run --read-only", read_only),
     case("run --cap-drop, --cap-add", capabilities),
@@ -79,15 +78,6 @@ fn status(containerd: &Containerd) {
 fn nowhere(containerd: &Containerd) {
     containerd.run(&[], &["nowhere"]).fails_with(&["executable file not found in $PATH"]);
     containerd.run(&[], &["/nowhere"]).fails_with(&["no such file or directory"]);
-}
-
-fn create(containerd: &Containerd) {
-    let name = containerd.room.fresh();
-    let start = [&["container", "create"][..], &containerd.with_runtime(), &[IMAGE, &name]].concat();
-    containerd.ctr(&[&start[..], &["sh", "-c", "echo created; exit 4"]].concat()).ok();
-    let outcome = containerd.ctr(&["task", "start", &name]).exits(4);
-    assert_eq!(outcome.stdout, "created\n");
-    containerd.ctr(&["container", "delete", &name]).ok();
 }
 
 fn sleeper(containerd: &Containerd) -> String {
@@ -155,7 +145,8 @@ fn kill(containerd: &Containerd) {
         containerd.ctr(&["task", "kill", "--signal", "USR1", &name]);
         status_of(containerd, &name) == "STOPPED"
     }));
-    containerd.ctr(&["task", "delete", &name]).exits(6);
+    let outcome = containerd.ctr(&["task", "delete", &name]).ok();
+    assert!(outcome.stderr.contains("exit code 6"), "{outcome:#?}");
     containerd.ctr(&["container", "delete", &name]).ok();
 }
 
@@ -226,9 +217,8 @@ fn mark(containerd: &Containerd) -> &str {
 }
 
 fn surroundings(containerd: &Containerd) {
-    let options = ["--user", "1000:2000", "--env", "A=b c", "--cwd", "/etc", "--hostname", "somewhere"];
-    let outcome = containerd.run(&options, &["sh", "-c", "id -u; id -g; echo $A; pwd; hostname"]).ok();
-    assert_eq!(outcome.stdout, "1000\n2000\nb c\n/etc\nsomewhere\n");
+    let outcome = containerd.run(&["--env", "A=b c", "--cwd", "/etc"], &["sh", "-c", "echo $A; pwd"]).ok();
+    assert_eq!(outcome.stdout, "b c\n/etc\n");
 }
 
 fn mount(containerd: &Containerd) {

@@ -50,6 +50,7 @@ struct Pod<'a> {
     client: Client<'a>,
     id: String,
     config: Message,
+    processes: u64,
 }
 
 impl<'a> Pod<'a> {
@@ -71,7 +72,7 @@ impl<'a> Pod<'a> {
         let config = Message::new().message(1, &metadata).text(2, hostname).text(3, &logs).message(8, &linux);
         let request = Message::new().message(1, &config).text(2, handler);
         let id = ok(client.call("RunPodSandbox", &request)).text(1);
-        Self { client, id, config }
+        Self { client, id, config, processes }
     }
 
     fn call(&self, method: &str, request: &Message) -> Answer {
@@ -91,7 +92,8 @@ impl<'a> Pod<'a> {
             .message(1, &Message::new().text(1, &name))
             .message(2, &Message::new().text(1, IMAGE))
             .texts(3, program)
-            .text(11, "log");
+            .text(11, "log")
+            .message(15, &within(3, &Message::new().number(2, self.processes)));
         let request = Message::new().text(1, &self.id).message(2, &more(config)).message(3, &self.config);
         self.call("CreateContainer", &request).text(1)
     }
@@ -133,6 +135,12 @@ impl Drop for Pod<'_> {
         let gone = ["StopPodSandbox", "RemovePodSandbox"].map(|method| self.client.call(method, &request));
         assert!(std::thread::panicking() || gone.iter().all(Result::is_ok), "{gone:#?}");
     }
+}
+
+/// The part of a container's configuration for Linux that has this field in its security context. Parts that are
+/// given one after the other are merged.
+fn within(field: u32, value: &Message) -> Message {
+    Message::new().message(2, &Message::new().message(field, value))
 }
 
 #[track_caller]

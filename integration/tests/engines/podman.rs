@@ -288,7 +288,9 @@ fn device(podman: &Podman) {
 }
 
 fn ulimit(podman: &Podman) {
-    let outcome = podman.run(&["--ulimit", "nofile=100:200"], &["sh", "-c", "ulimit -Sn; ulimit -Hn"]).ok();
+    // An option replaces the whole list of the configuration.
+    let options = ["--ulimit", "nofile=100:200", "--ulimit", "nproc=1024:1024"];
+    let outcome = podman.run(&options, &["sh", "-c", "ulimit -Sn; ulimit -Hn"]).ok();
     assert_eq!(outcome.stdout, "100\n200\n");
 }
 
@@ -350,7 +352,8 @@ fn commit(podman: &Podman) {
 fn build(podman: &Podman) {
     podman.room.write("context/Dockerfile", format!("FROM {IMAGE}\nRUN echo built > /built\n"));
     let (context, parent) = (podman.room.path("context"), podman.cgroup_parent());
-    podman.podman(&["build", "--isolation", "oci", &parent, "--tag", "made", &context]).ok();
+    let cgroup = podman.build_cgroup();
+    podman.podman(&["build", "--isolation", "oci", &cgroup, "--tag", "made", &context]).ok();
     let seen = podman.podman(&["run", "--rm", &parent, "localhost/made", "cat", "/built"]).ok().stdout;
     assert_eq!(seen, "built\n");
 }
