@@ -52,9 +52,9 @@ impl<E> Case<E> {
 
 /// Runs anything that panics when it fails.
 pub fn judge(run: impl FnOnce()) -> Verdict {
-    WITHIN.set(true);
+    let outer = WITHIN.replace(true);
     let answer = catch_unwind(AssertUnwindSafe(run));
-    WITHIN.set(false);
+    WITHIN.set(outer);
     match answer {
         Ok(()) => Verdict::Passed,
         Err(thrown) => match thrown.downcast::<NotHere>() {

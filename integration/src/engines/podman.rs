@@ -136,8 +136,10 @@ impl Podman {
 
     /// Removes everything that runs, and says what is left.
     pub fn stop(&self) -> Vec<String> {
-        self.podman(&["pod", "rm", "--all", "--force"]);
+        let pods = self.podman(&["pod", "ps", "--quiet", "--no-trunc"]).stdout;
+        self.podman(&["pod", "rm", "--all", "--force", "--time", "0"]);
         self.podman(&["rm", "--all", "--force", "--time", "0"]);
+        pods.lines().chain(["conmon"]).for_each(|name| self.room.remove_cgroups(name));
         self.room.left(&["/run/runc".into(), "/run/runtime".into()])
     }
 }

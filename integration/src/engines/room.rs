@@ -176,6 +176,13 @@ impl Room {
         roots.flat_map(|root| directories(&root)).collect()
     }
 
+    /// Removes cgroups of this name, if nothing is in them: those which an engine makes for itself, and keeps.
+    pub fn remove_cgroups(&self, name: &str) {
+        for path in self.cgroups().iter().rev().filter(|path| path.ends_with(name)) {
+            let _ = fs::remove_dir(path);
+        }
+    }
+
     /// What is left once the engine is gone, and its processes had time to go: processes, cgroups, and entries of
     /// these directories.
     pub fn left(&self, state: &[String]) -> Vec<String> {
@@ -184,7 +191,9 @@ impl Room {
             let processes = self.processes().into_iter().map(|pid| format!("process {pid}"));
             let cgroups = self.cgroups().into_iter().map(|path| format!("cgroup {}", path.display()));
             let entries = state.iter().flat_map(|path| entries(&self.outside(path)));
-            let entries = entries.map(|path| format!("state {}", path.display()));
+            // A cache is not of any container.
+            let kept = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            let entries = entries.filter(|path| !kept(path)).map(|path| format!("state {}", path.display()));
             processes.chain(cgroups).chain(entries).collect::<Vec<_>>()
         };
         soon(PATIENCE, || Some(now()).filter(Vec::is_empty)).unwrap_or_else(now)

@@ -254,10 +254,7 @@ fn cgroup_parent(docker: &Docker) {
     let parent = format!("/{}/deeper", docker.room.mark);
     let outcome = docker.run(&["--cgroup-parent", &parent, "--cgroupns", "host"], &["cat", "/proc/self/cgroup"]);
     assert!(outcome.ok().stdout.contains(&format!(":{parent}/")));
-    // The parent is the engine's, and engines keep theirs.
-    for path in docker.room.cgroups().iter().filter(|path| path.ends_with("deeper")) {
-        std::fs::remove_dir(path).expect("nothing is left in the parent");
-    }
+    docker.room.remove_cgroups("deeper");
 }
 
 fn sandbox(docker: &Docker) {

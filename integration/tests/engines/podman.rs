@@ -234,7 +234,7 @@ fn pod(podman: &Podman) {
     let parent = podman.cgroup_parent();
     let create = ["pod", "create", "--name", "pod", "--network", "none", "--infra-image", IMAGE, &parent];
     let infra = ["--infra-command", "sleep 100000", "--hostname", "shared"];
-    podman.podman(&[&create[..], &infra].concat()).ok();
+    let id = podman.podman(&[&create[..], &infra].concat()).ok().stdout;
     let one = podman.detached_in_pod("pod", &["sleep", "1000"]);
     let other = podman.detached_in_pod("pod", &["sleep", "1000"]);
     let look = |name: &str| podman.podman(&["exec", name, "readlink", "/proc/self/ns/net"]).ok().stdout;
@@ -242,6 +242,7 @@ fn pod(podman: &Podman) {
     assert_eq!(podman.podman(&["exec", &one, "hostname"]).ok().stdout, "shared\n");
     podman.podman(&["pod", "stop", "--time", "0", "pod"]).ok();
     podman.podman(&["pod", "rm", "pod"]).ok();
+    podman.room.remove_cgroups(id.trim());
 }
 
 fn limits(podman: &Podman) {
