@@ -96,7 +96,7 @@ impl Containerd {
     /// Stops the daemon and says what is left.
     pub fn stop(&mut self) -> Vec<String> {
         self.daemon = None;
-        self.room.left(&[format!("/run/containerd/runc/{}", self.namespace)])
+        self.room.left(&[format!("/run/containerd/runc/{}", self.namespace)], &[])
     }
 }
 

@@ -115,7 +115,7 @@ impl Docker {
     /// Stops the daemon and says what is left.
     pub fn stop(&mut self) -> Vec<String> {
         self.daemon = None;
-        self.room.left(&[self.room.path("exec/runtime-runc/moby")])
+        self.room.left(&[self.room.path("exec/runtime-runc/moby")], &[])
     }
 }
 

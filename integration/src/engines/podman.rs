@@ -139,7 +139,7 @@ impl Podman {
         let pods = self.podman(&["pod", "ps", "--quiet", "--no-trunc"]).stdout;
         self.podman(&["pod", "rm", "--all", "--force", "--time", "0"]);
         self.podman(&["rm", "--all", "--force", "--time", "0"]);
-        pods.lines().chain(["conmon"]).for_each(|name| self.room.remove_cgroups(name));
-        self.room.left(&["/run/runc".into(), "/run/runtime".into()])
+        let own: Vec<_> = pods.lines().chain(["conmon"]).collect();
+        self.room.left(&["/run/runc".into(), "/run/runtime".into()], &own)
     }
 }

@@ -34,8 +34,9 @@ fails where the reference passes. \"Not possible here\" names what the machine o
 /// The table, as Markdown.
 pub fn markdown(sections: &[Section], runtimes: &[(&'static str, String)]) -> String {
     let mut text = HEAD.to_owned();
+    text.push('\n');
     for (name, version) in runtimes {
-        let _ = writeln!(text, "\n* {name}: {version}");
+        let _ = writeln!(text, "* {name}: {version}");
     }
     for section in sections {
         let versions = section.runs.values().map(|run| run.versions.as_str()).max().unwrap_or_default();

@@ -184,10 +184,11 @@ impl Room {
     }
 
     /// What is left once the engine is gone, and its processes had time to go: processes, cgroups, and entries of
-    /// these directories.
-    pub fn left(&self, state: &[String]) -> Vec<String> {
+    /// these directories. Cgroups with the names in `own` are the engine's, and only may not have anything in them.
+    pub fn left(&self, state: &[String], own: &[&str]) -> Vec<String> {
         let now = || {
             reap_strangers();
+            own.iter().for_each(|name| self.remove_cgroups(name));
             let processes = self.processes().into_iter().map(|pid| format!("process {pid}"));
             let cgroups = self.cgroups().into_iter().map(|path| format!("cgroup {}", path.display()));
             let entries = state.iter().flat_map(|path| entries(&self.outside(path)));

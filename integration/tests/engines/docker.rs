@@ -106,10 +106,13 @@ fn exec_terminal(docker: &Docker) {
     let name = docker.sleeper(&[]);
     let mut terminal = docker.terminal(&["exec", "-it", &name, "sh"]);
     terminal.expect("# ");
+    terminal.write("size() { until [ \"$(stty size)\" = \"$1\" ]; do sleep 0.1; done; echo now $1; }\n");
+    terminal.write("size '33 77'\n");
+    terminal.expect("now 33 77");
     terminal.resize(44, 88);
-    terminal.write("until [ \"$(stty size)\" = '44 88' ]; do sleep 0.1; done; echo size $(stty size); exit 3\n");
+    terminal.write("size '44 88'; exit 3\n");
     let (seen, exit) = terminal.finish();
-    assert!(seen.contains("size 44 88"), "{seen}");
+    assert!(seen.contains("now 44 88"), "{seen}");
     assert_eq!(exit, Exit::Code(3), "{seen}");
     docker.remove(&name);
 }
