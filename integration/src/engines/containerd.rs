@@ -38,7 +38,8 @@ impl Containerd {
     /// Its version.
     pub fn versions(&self) -> String {
         let answer = self.ctr(&["version"]).ok().stdout;
-        let versions: Vec<_> = answer.lines().filter_map(|line| line.trim().strip_prefix("Version:")).collect();
+        let versions: Vec<_> =
+            answer.lines().filter_map(|line| line.trim().strip_prefix("Version:")).collect();
         format!("containerd {}", versions.last().unwrap_or(&"").trim())
     }
 

@@ -51,5 +51,9 @@ fn framed(message: &Message) -> Vec<u8> {
 }
 
 fn header<'a>(headers: &'a str, name: &str) -> Option<&'a str> {
-    headers.lines().filter_map(|line| line.split_once(": ")).find(|(key, _)| *key == name).map(|(_, text)| text.trim())
+    headers
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(key, _)| *key == name)
+        .map(|(_, text)| text.trim())
 }

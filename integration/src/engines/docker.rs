@@ -23,19 +23,15 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Starts the daemon with the configuration that the README shows, and gives it an image.
-    pub fn start(subject: &Subject) -> Self {
-        Self::start_with(subject, &[])
-    }
-
-    /// The same, with more runtimes to choose from.
+    /// Starts the daemon in a room, with the configuration that the README shows and more runtimes to choose from,
+    /// and gives it an image.
     ///
     /// # Panics
     /// When it can't be started.
-    pub fn start_with(subject: &Subject, others: &[(&str, PathBuf)]) -> Self {
-        let room = Room::new();
-        let mut config: Value = serde_json::from_str(&documented::snippet("`/etc/docker/daemon.json`", subject))
-            .expect("the README's daemon.json is JSON");
+    pub fn start(room: Room, subject: &Subject, others: &[(&str, PathBuf)]) -> Self {
+        let mut config: Value =
+            serde_json::from_str(&documented::snippet("`/etc/docker/daemon.json`", subject))
+                .expect("the README's daemon.json is JSON");
         let config_of_machine = json!({
             "data-root": room.path("data"), "exec-root": room.path("exec"), "pidfile": room.path("pid"),
             "hosts": [socket(&room)], "cgroup-parent": format!("/{}", room.mark), "userland-proxy": true
@@ -57,7 +53,8 @@ impl Docker {
     pub fn versions(&self) -> String {
         let format = "{{range .Server.Components}}{{.Name}} {{.Version}}\n{{end}}";
         let answer = self.docker(&["version", "--format", format]).ok().stdout;
-        let wanted = answer.lines().filter(|line| line.starts_with("Engine") || line.starts_with("containerd"));
+        let wanted =
+            answer.lines().filter(|line| line.starts_with("Engine") || line.starts_with("containerd"));
         wanted.collect::<Vec<_>>().join(", ").replace("Engine", "Docker")
     }
 

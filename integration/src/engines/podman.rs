@@ -74,7 +74,14 @@ impl Podman {
     fn store(&self) -> [String; 6] {
         let path = |name| self.room.path(name);
         let option = |name: &str| format!("--{name}");
-        [option("root"), path("store"), option("runroot"), path("run"), option("storage-driver"), "overlay".into()]
+        [
+            option("root"),
+            path("store"),
+            option("runroot"),
+            path("run"),
+            option("storage-driver"),
+            "overlay".into(),
+        ]
     }
 
     /// `run --rm` with these options.

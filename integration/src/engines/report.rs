@@ -51,14 +51,18 @@ pub fn markdown(sections: &[Section], runtimes: &[(&'static str, String)]) -> St
     text
 }
 
-/// The cases that ours failed and the reference passed, with what was seen.
+/// The cases that ours did not pass and the reference did; without a reference, those that ours failed.
 pub fn regressions(sections: &[Section], reference: &str, ours: &str) -> Vec<String> {
     let mut found = Vec::new();
     for section in sections {
         for case in cases(section) {
             let passed = |name| verdict(section, name, case) == Some(&Verdict::Passed);
-            let alone = !section.runs.contains_key(reference);
-            if (alone || passed(reference)) && !passed(ours) {
+            let failed = |name| matches!(verdict(section, name, case), Some(Verdict::Failed(_)));
+            let worse = match section.runs.contains_key(reference) {
+                true => passed(reference) && !passed(ours),
+                false => failed(ours),
+            };
+            if worse {
                 found.push(format!("{}: {case}", section.engine));
             }
         }
@@ -108,6 +112,15 @@ mod tests {
         ];
         for (reference, ours, count) in cases {
             assert_eq!(regressions(&[section(reference, ours)], "runc", "ours").len(), count);
+        }
+    }
+
+    #[test]
+    fn without_a_reference_failures_count_and_excuses_do_not() {
+        for (ours, count) in [(Passed, 0), (NotHere("why".into()), 0), (Failed("seen".into()), 1)] {
+            let mut alone = section(Passed, ours);
+            alone.runs.remove("runc");
+            assert_eq!(regressions(&[alone], "runc", "ours").len(), count);
         }
     }
 

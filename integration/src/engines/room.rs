@@ -19,8 +19,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use crate::command::{self, Call, Groups, Outcome};
+use crate::engines::case::not_here;
 use crate::leaks::{reap_strangers, soon};
-use crate::world::World;
+use crate::world::{World, mount_lone_cgroup2};
 
 /// Directories that engines write to wherever they are told to keep their things.
 const PRIVATE: [&str; 4] = ["/run", "/var/lib", "/etc/cni", "/etc/docker"];
@@ -51,11 +52,16 @@ pub struct Room {
 }
 
 impl Room {
-    /// A fresh room.
+    /// A fresh room on the machine's own cgroups.
+    pub fn new() -> Self {
+        Self::at(World::Host)
+    }
+
+    /// A fresh room with this layout of cgroups.
     ///
     /// # Panics
     /// When the machine does not allow it.
-    pub fn new() -> Self {
+    pub fn at(world: World) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let mark = format!("room{}n{}x", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
         let output = std::env::temp_dir().join(&mark);
@@ -64,7 +70,7 @@ impl Room {
         let (leave, left) = channel::<()>();
         let name = mark.clone();
         let tenant = thread::spawn(move || {
-            let _ = answer.send(furnish(&name));
+            let _ = answer.send(furnish(&name, world));
             let _ = left.recv();
         });
         let views = made.recv().expect("the thread answers").expect("a room can be made (this needs root)");
@@ -152,6 +158,15 @@ impl Room {
         command
     }
 
+    /// Ends the case unless there is a controller of this name in the room.
+    pub fn need_controller(&self, name: &str) {
+        let words = fs::read_to_string(self.outside("/sys/fs/cgroup/cgroup.controllers")).unwrap_or_default();
+        let unified = words.split_whitespace().any(|word| word == name);
+        if !unified && !self.outside(&format!("/sys/fs/cgroup/{name}")).is_dir() {
+            not_here(&format!("there is no {name} controller in this layout of cgroups"));
+        }
+    }
+
     /// The mount table of the room.
     pub fn mounts(&self) -> String {
         fs::read_to_string(self.views.thread.join("mountinfo")).unwrap_or_default()
@@ -193,7 +208,8 @@ impl Room {
             let cgroups = self.cgroups().into_iter().map(|path| format!("cgroup {}", path.display()));
             let entries = state.iter().flat_map(|path| entries(&self.outside(path)));
             // A cache is not of any container.
-            let kept = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
+            let kept =
+                |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
             let entries = entries.filter(|path| !kept(path)).map(|path| format!("state {}", path.display()));
             processes.chain(cgroups).chain(entries).collect::<Vec<_>>()
         };
@@ -235,7 +251,7 @@ fn entries(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Gives the calling thread a network with nothing in it, and private directories wherever engines write.
-fn furnish(mark: &str) -> io::Result<Views> {
+fn furnish(mark: &str, world: World) -> io::Result<Views> {
     // SAFETY: no other thread relies on sharing its working directory with this one, and no descriptor is unshared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::NEWNET) }?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
@@ -243,6 +259,9 @@ fn furnish(mark: &str) -> io::Result<Views> {
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
     for place in PRIVATE.into_iter().filter(|place| Path::new(place).is_dir()) {
         mount(mark, place, "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
+    }
+    if world == World::Unified {
+        mount_lone_cgroup2()?;
     }
     for directory in [format!("/run/{mark}"), "/run/lock".into(), "/var/lib/cni".into()] {
         fs::create_dir_all(directory)?;

@@ -34,7 +34,8 @@ impl Terminal {
     /// # Panics
     /// When there is no terminal to be had.
     pub fn open(mut command: Command) -> Self {
-        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+        let user =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&user).and_then(|()| unlockpt(&user)).expect("a terminal can be used");
         let name = ptsname(&user, Vec::new()).expect("a terminal has a name");
         let name = name.to_str().expect("a terminal has a plain name");

@@ -55,14 +55,16 @@ fn options(podman: &Podman) {
     let container = from(podman);
     let volume = format!("{}:/inside:ro", podman.room.directory("volume"));
     let start = ["run", "--user", "user", "--env", "A=b c", "--volume", &volume, &container];
-    let outcome = podman.buildah(&[&start[..], &["--", "sh", "-c", "id -u; echo $A; touch /inside/x"]].concat());
+    let outcome =
+        podman.buildah(&[&start[..], &["--", "sh", "-c", "id -u; echo $A; touch /inside/x"]].concat());
     assert_eq!(outcome.fails_with(&["read-only file system"]).stdout, "1000\nb c\n");
     podman.buildah(&["rm", &container]).ok();
 }
 
 fn network(podman: &Podman) {
     let container = from(podman);
-    let outcome = podman.buildah(&["run", "--network", "none", &container, "--", "ls", "/sys/class/net"]).ok();
+    let outcome =
+        podman.buildah(&["run", "--network", "none", &container, "--", "ls", "/sys/class/net"]).ok();
     assert_eq!(outcome.stdout, "lo\n");
     podman.buildah(&["rm", &container]).ok();
 }

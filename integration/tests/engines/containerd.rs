@@ -252,7 +252,8 @@ fn privileged(containerd: &Containerd) {
 }
 
 fn device(containerd: &Containerd) {
-    let outcome = containerd.run(&["--device", "/dev/kmsg"], &["sh", "-c", "echo hello from a test > /dev/kmsg"]);
+    let outcome =
+        containerd.run(&["--device", "/dev/kmsg"], &["sh", "-c", "echo hello from a test > /dev/kmsg"]);
     outcome.ok();
 }
 

@@ -123,7 +123,8 @@ impl<'a> Pod<'a> {
 
     /// What the container has written to its log, without what the engine adds.
     fn log(&self) -> String {
-        let logs = self.client.room.run("sh", &["-c", &format!("cat {}/*/log", self.client.room.path("logs"))]);
+        let logs =
+            self.client.room.run("sh", &["-c", &format!("cat {}/*/log", self.client.room.path("logs"))]);
         let line = |line: &str| line.splitn(4, ' ').last().unwrap_or_default().to_owned();
         logs.stdout.lines().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -220,9 +221,11 @@ fn stats(containerd: &Containerd) {
 fn update(containerd: &Containerd) {
     let pod = Pod::start(containerd, POD, CONTAINER);
     let limit = |mebibytes: u64| Message::new().number(4, mebibytes << 20);
-    let container = pod.run(&["sleep", "1000"], |config| config.message(15, &Message::new().message(1, &limit(64))));
+    let container =
+        pod.run(&["sleep", "1000"], |config| config.message(15, &Message::new().message(1, &limit(64))));
     let look = || {
-        let file = format!("/sys/fs/cgroup/memory/{}/{container}/memory.limit_in_bytes", containerd.room.mark);
+        let file =
+            format!("/sys/fs/cgroup/memory/{}/{container}/memory.limit_in_bytes", containerd.room.mark);
         let file = file + &format!(" /sys/fs/cgroup/{}/{container}/memory.max", containerd.room.mark);
         containerd.room.run("sh", &["-c", &format!("cat {file} 2>/dev/null")]).stdout.trim().to_owned()
     };

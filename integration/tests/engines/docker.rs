@@ -2,22 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use integration::Exit;
 use integration::engines::docker::{Docker, IMAGE};
 use integration::engines::report::Run;
-use integration::engines::{Case, Subject, case};
+use integration::engines::{Case, Room, Subject, case};
+use integration::{Exit, World};
 
 use crate::{Wish, docker_options, nothing_is_left};
 
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
-    let cases = || CASES.iter().chain(docker_options::CASES);
-    if !cases().any(|case| wish.wants("Docker", case.name)) {
+    drive_in("Docker", World::Host, &[CASES, docker_options::CASES], subject, wish)
+}
+
+/// As most machines have it today, but perhaps without controllers: those that the machine uses in version 1.
+pub(crate) fn drive_unified(subject: &Subject, wish: &Wish) -> Run {
+    drive_in("Docker on cgroup2 alone", World::Unified, &[CASES], subject, wish)
+}
+
+fn drive_in(engine: &str, world: World, cases: &[&[Case<Docker>]], subject: &Subject, wish: &Wish) -> Run {
+    if !cases.iter().any(|cases| cases.iter().any(|case| wish.wants(engine, case.name))) {
         return Run::default();
     }
-    let mut docker = Docker::start(subject);
+    let mut docker = Docker::start(Room::at(world), subject, &[]);
     let versions = docker.versions();
-    let mut verdicts = wish.judge("Docker", CASES, &docker);
-    verdicts.extend(wish.judge("Docker", docker_options::CASES, &docker));
+    let mut verdicts: Vec<_> = cases.iter().flat_map(|cases| wish.judge(engine, cases, &docker)).collect();
     docker.remove_all();
     verdicts.push(nothing_is_left(docker.stop()));
     Run { versions, verdicts }
@@ -131,7 +138,10 @@ fn exec_as(docker: &Docker) {
     let program = ["sh", "-c", "id; pwd; echo $A"];
     let outcome = docker.docker(&[&options[..], &program].concat()).ok();
     let expected = "uid=1000(user) gid=1000(user) groups=1000(user),2000(extra)\n/etc\nb c\n";
-    assert_eq!(outcome.stdout.replace("groups=2000(extra),1000(user)", "groups=1000(user),2000(extra)"), expected);
+    assert_eq!(
+        outcome.stdout.replace("groups=2000(extra),1000(user)", "groups=1000(user),2000(extra)"),
+        expected
+    );
     docker.remove(&name);
 }
 
@@ -225,6 +235,7 @@ fn top(docker: &Docker) {
 }
 
 fn stats(docker: &Docker) {
+    docker.room.need_controller("memory");
     let name = docker.sleeper(&["--memory", "64m"]);
     let format = "{{.MemUsage}} {{.PIDs}}";
     let seen = docker.docker(&["stats", "--no-stream", "--format", format, &name]).ok().stdout;
@@ -233,6 +244,7 @@ fn stats(docker: &Docker) {
 }
 
 fn update(docker: &Docker) {
+    docker.room.need_controller("memory");
     let name = docker.sleeper(&["--memory", "64m", "--memory-swap", "64m"]);
     docker.docker(&["update", "--memory", "96m", "--memory-swap", "96m", "--pids-limit", "55", &name]).ok();
     let program = ["sh", "-c", &knobs(&["memory.limit_in_bytes memory.max", "pids.max pids.max"])];
@@ -324,6 +336,7 @@ fn exit_137(docker: &Docker) {
 }
 
 fn out_of_memory(docker: &Docker) {
+    docker.room.need_controller("memory");
     let options = ["--memory", "16m", "--memory-swap", "16m"];
     let name = docker.detached(&options, &["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]);
     assert_eq!(docker.docker(&["wait", &name]).ok().stdout, "137\n");
@@ -348,7 +361,8 @@ fn pair(docker: &Docker) {
     let options = ["--network", "pair", "--hostname", "web", "--network-alias", "web", "-v", &site];
     let server = docker.detached(&options, &["httpd", "-f", "-p", "80", "-h", "/site"]);
     // A static busybox can't look names up for wget.
-    let program = "set -e; to=$(nslookup web 127.0.0.11 | sed -n 's/^Address: //p' | tail -n 1); wget -q -O - $to";
+    let program =
+        "set -e; to=$(nslookup web 127.0.0.11 | sed -n 's/^Address: //p' | tail -n 1); wget -q -O - $to";
     let seen = docker.run(&["--network", "pair"], &["sh", "-c", program]).ok().stdout;
     assert_eq!(seen, "page\n");
     docker.remove(&server);

@@ -48,8 +48,10 @@ fn init(docker: &Docker) {
 fn port(docker: &Docker) {
     docker.room.write("port/index.html", "page\n");
     let site = format!("{}:/site:ro", docker.room.path("port"));
-    let server = docker.detached(&["-p", "8080:80", "-v", &site], &["httpd", "-f", "-p", "80", "-h", "/site"]);
-    let fetch = || docker.room.run("curl", &["--silent", "http://127.0.0.1:8080/index.html"]).stdout == "page\n";
+    let server =
+        docker.detached(&["-p", "8080:80", "-v", &site], &["httpd", "-f", "-p", "80", "-h", "/site"]);
+    let fetch =
+        || docker.room.run("curl", &["--silent", "http://127.0.0.1:8080/index.html"]).stdout == "page\n";
     assert!(soon(fetch), "the port does not answer");
     docker.remove(&server);
 }
@@ -195,7 +197,8 @@ fn ulimit(docker: &Docker) {
 }
 
 fn sysctl(docker: &Docker) {
-    let outcome = docker.run(&["--sysctl", "net.ipv4.ip_forward=0"], &["cat", "/proc/sys/net/ipv4/ip_forward"]);
+    let outcome =
+        docker.run(&["--sysctl", "net.ipv4.ip_forward=0"], &["cat", "/proc/sys/net/ipv4/ip_forward"]);
     assert_eq!(outcome.ok().stdout, "0\n");
 }
 
@@ -233,7 +236,8 @@ fn pid_namespaces(docker: &Docker) {
 }
 
 fn ipc_namespaces(docker: &Docker) {
-    let other = docker.detached(&["--ipc", "shareable"], &["sh", "-c", "echo x > /dev/shm/x; exec sleep 1000"]);
+    let other =
+        docker.detached(&["--ipc", "shareable"], &["sh", "-c", "echo x > /dev/shm/x; exec sleep 1000"]);
     let join = ["--ipc", &format!("container:{other}")];
     assert!(soon(|| docker.run(&join, &["cat", "/dev/shm/x"]).stdout == "x\n"), "/dev/shm is not shared");
     docker.remove(&other);
@@ -252,7 +256,8 @@ fn cgroup_namespace(docker: &Docker) {
 
 fn cgroup_parent(docker: &Docker) {
     let parent = format!("/{}/deeper", docker.room.mark);
-    let outcome = docker.run(&["--cgroup-parent", &parent, "--cgroupns", "host"], &["cat", "/proc/self/cgroup"]);
+    let outcome =
+        docker.run(&["--cgroup-parent", &parent, "--cgroupns", "host"], &["cat", "/proc/self/cgroup"]);
     assert!(outcome.ok().stdout.contains(&format!(":{parent}/")));
     docker.room.remove_cgroups("deeper");
 }

@@ -30,8 +30,9 @@ use integration::leaks;
 type Drive = fn(&Subject, &Wish) -> Run;
 
 /// The suites, in the order of the table.
-const SUITES: [(&str, Drive); 6] = [
+const SUITES: [(&str, Drive); 7] = [
     ("Docker", docker::drive),
+    ("Docker on cgroup2 alone", docker::drive_unified),
     ("containerd", containerd::drive),
     ("containerd's CRI plugin", cri::drive),
     ("Podman", podman::drive),

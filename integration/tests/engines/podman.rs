@@ -64,7 +64,8 @@ const CASES: &[Case<Podman>] = &[
 ];
 
 fn info(podman: &Podman) {
-    let seen = podman.podman(&["info", "--format", "{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}"]).ok();
+    let seen =
+        podman.podman(&["info", "--format", "{{.Host.OCIRuntime.Name}} {{.Host.OCIRuntime.Version}}"]).ok();
     assert!(seen.stdout.starts_with("runtime ") && seen.stdout.contains("version"), "{seen:#?}");
 }
 
@@ -279,7 +280,8 @@ fn volumes(podman: &Podman) {
 
 fn tmpfs(podman: &Podman) {
     let options = ["--tmpfs", "/scratch:size=1m", "--tmpfs", "/etc:tmpcopyup"];
-    let outcome = podman.run(&options, &["sh", "-c", "grep /scratch /proc/mounts; grep user /etc/passwd"]).ok();
+    let outcome =
+        podman.run(&options, &["sh", "-c", "grep /scratch /proc/mounts; grep user /etc/passwd"]).ok();
     assert!(outcome.stdout.contains("size=1024k") && outcome.stdout.contains("user:x:1000"), "{outcome:#?}");
 }
 

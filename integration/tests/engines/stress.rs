@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use integration::engines::docker::{Docker, IMAGE};
 use integration::engines::report::Run;
-use integration::engines::{Case, Subject, case};
+use integration::engines::{Case, Room, Subject, case};
 use integration::runtime::find;
 
 use crate::{Wish, nothing_is_left};
@@ -15,7 +15,7 @@ use crate::{Wish, nothing_is_left};
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
     let mut run = Run::default();
     if CASES.iter().any(|case| wish.wants("Stress", case.name)) {
-        let mut docker = Docker::start(subject);
+        let mut docker = Docker::start(Room::new(), subject, &[]);
         run.versions = docker.versions();
         run.verdicts = wish.judge("Stress", CASES, &docker);
         docker.remove_all();
@@ -23,7 +23,7 @@ pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
     }
     if wish.wants("Stress", MURDER.name) {
         let victim = Victim::new(subject);
-        let mut both = (Docker::start(&victim.subject), victim);
+        let mut both = (Docker::start(Room::new(), &victim.subject, &[]), victim);
         run.verdicts.push((MURDER.name, MURDER.judge(&both)));
         let docker = &mut both.0;
         docker.remove_all();
@@ -51,7 +51,8 @@ fn runs(docker: &Docker) {
         let batch = started..all.min(started + AT_ONCE);
         started = batch.end;
         let program = |status: usize| format!("echo number {status}; exit {}", status % 100);
-        let start = |status| (status, docker.call(&["run", "--rm", IMAGE, "sh", "-c", &program(status)]).spawn());
+        let start =
+            |status| (status, docker.call(&["run", "--rm", IMAGE, "sh", "-c", &program(status)]).spawn());
         let clients: Vec<_> = batch.map(start).collect();
         for (status, client) in clients {
             let outcome = client.finish_within(Duration::from_secs(180)).exits((status % 100) as i32);
@@ -100,7 +101,8 @@ impl Victim {
         fs::create_dir_all(&directory).expect("a temporary directory can be made");
         let path = directory.join("runtime");
         fs::write(&path, SCRIPT.replace("RUNTIME", subject.path())).expect("a script can be written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a script can be made executable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .expect("a script can be made executable");
         Self { subject: Subject { name: subject.name, path }, directory }
     }
 
@@ -131,7 +133,8 @@ fn murder((docker, victim): &(Docker, Victim)) {
     for _ in 0..times(6, 100) {
         victim.arm();
         let name = format!("{}x", docker.room.fresh());
-        let started = docker.docker(&["run", "--detach", "--name", &name, IMAGE, "sleep", "1000"]).succeeded();
+        let started =
+            docker.docker(&["run", "--detach", "--name", &name, IMAGE, "sleep", "1000"]).succeeded();
         if started {
             docker.docker(&["exec", &name, "true"]);
         }
@@ -161,7 +164,7 @@ pub(crate) fn measure(subject: &Subject) {
     let peers: Vec<(&str, PathBuf)> = found.collect();
     // Docker knows a runtime of the name runc, and no other may have it.
     let unknown: Vec<_> = peers.iter().filter(|(name, _)| *name != "runc").cloned().collect();
-    let docker = Docker::start_with(subject, &unknown);
+    let docker = Docker::start(Room::new(), subject, &unknown);
     let names: Vec<_> = ["runtime"].into_iter().chain(peers.iter().map(|(name, _)| *name)).collect();
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); names.len()];
     for _ in 0..ROUNDS {
@@ -171,12 +174,12 @@ pub(crate) fn measure(subject: &Subject) {
             times.extend(outcome.succeeded().then(|| start.elapsed()));
         }
     }
-    println!("docker run --rm --network none, median of {ROUNDS}:");
+    println!("docker run --rm --network none, medians of {ROUNDS}:");
     for (name, times) in names.iter().zip(&mut times) {
         times.sort_unstable();
-        match times.get(times.len() / 2) {
+        match times.get(ROUNDS / 2) {
             Some(median) if times.len() == ROUNDS => println!("  {name:8} {median:.0?}"),
-            _ => println!("  {name:8} fails"),
+            _ => println!("  {name:8} doesn't work on this machine"),
         }
     }
 }
