@@ -137,14 +137,16 @@ fn exec_as(containerd: &Containerd) {
 }
 
 fn kill(containerd: &Containerd) {
-    let program = ["sh", "-c", "trap 'exit 6' USR1; touch /ready; while :; do sleep 0.1; done"];
-    let name = containerd.detached(&[], &program);
-    let ready = || containerd.ctr(&["task", "ps", &name]).succeeded();
-    assert!(soon(ready));
-    assert!(soon(|| {
-        containerd.ctr(&["task", "kill", "--signal", "USR1", &name]);
-        status_of(containerd, &name) == "STOPPED"
-    }));
+    let shared = containerd.room.directory("shared");
+    let option = format!("type=bind,src={shared},dst=/shared,options=rbind:rw");
+    let program = ["sh", "-c", "trap 'exit 6' USR1; touch /shared/ready; while :; do sleep 0.1; done"];
+    let name = containerd.detached(&["--mount", &option], &program);
+    assert!(
+        soon(|| containerd.room.outside(&format!("{shared}/ready")).exists()),
+        "the program did not start"
+    );
+    containerd.ctr(&["task", "kill", "--signal", "USR1", &name]).ok();
+    assert!(soon(|| status_of(containerd, &name) == "STOPPED"), "the program did not end");
     let outcome = containerd.ctr(&["task", "delete", &name]).ok();
     assert!(outcome.stderr.contains("exit code 6"), "{outcome:#?}");
     containerd.ctr(&["container", "delete", &name]).ok();
