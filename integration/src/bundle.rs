@@ -13,7 +13,8 @@ use crate::runtime::binaries;
 /// The commands of busybox that tests use inside.
 const APPLETS: &[&str] = &[
     "sh", "true", "false", "cat", "echo", "ls", "sleep", "id", "mkdir", "rm", "touch", "kill", "stat",
-    "mount", "head", "dd", "test", "readlink", "env", "ps", "wc", "tail", "seq", "chmod", "tty",
+    "mount", "head", "dd", "test", "readlink", "env", "ps", "wc", "tail", "seq", "chmod", "tty", "stty",
+    "vi",
 ];
 
 const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "proc", "root", "sys", "tmp", "home", "var"];

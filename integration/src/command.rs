@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -166,10 +167,34 @@ impl Call {
         let created =
             |ending| File::create(self.output.with_extension(ending)).expect("the output can be kept");
         self.command.stdout(created("out")).stderr(created("err"));
+        self.start()
+    }
+
+    fn start(mut self) -> Running {
         let child = self.command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", self.line));
         self.groups.lock().expect("no test panics here").insert(child.id().cast_signed());
         claim(child.id().cast_signed());
         Running { child, output: self.output, line: self.line }
+    }
+
+    /// Starts it with a terminal as its standard streams, which does not control it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_on(mut self, terminal: &OwnedFd) -> Running {
+        let stream = || Stdio::from(terminal.try_clone().expect("a descriptor can be copied"));
+        self.command.stdin(stream()).stdout(stream()).stderr(stream());
+        self.start()
+    }
+
+    /// Starts it with this standard output.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_into(mut self, stdout: OwnedFd) -> Running {
+        let errors = File::create(self.output.with_extension("err")).expect("the output can be kept");
+        self.command.stdout(stdout).stderr(errors);
+        self.start()
     }
 
     /// Runs it to its end.

@@ -136,7 +136,7 @@ impl<'a> Expected<'a> {
     }
 
     /// What the prober is asked.
-    fn question(&self) -> Value {
+    pub fn question(&self) -> Value {
         let at = |pointer| self.config.pointer(pointer).cloned().unwrap_or_else(|| json!([]));
         let sysctls = self.config["linux"]["sysctl"].as_object().into_iter().flatten();
         let sysctls: Vec<_> = sysctls.map(|(name, _)| sysctl_path(name)).collect();

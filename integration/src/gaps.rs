@@ -26,15 +26,13 @@ const NO_STATUS: &str = "says that it cannot open its status file";
 
 const LEAVES_CGROUP: &str = "leaves the cgroup when create fails";
 
-const NO_COMMAND: &str = "does not have this command yet";
+const NEEDS_TERMINAL: &str = "stands in front of a terminal only if it has one itself";
+
+const LOSES_OUTPUT: &str = "does not wait for the reader of its output";
+
+const OTHER_WORDS: &str = "says it in other words";
 
 const GAPS: &[Gap] = &[
-    gap(Kind::Ours, "pause of nobody says that it does not exist", NO_COMMAND),
-    gap(Kind::Ours, "resume of nobody says that it does not exist", NO_COMMAND),
-    gap(Kind::Ours, "a paused container stands still", NO_COMMAND),
-    gap(Kind::Ours, "exec joins the container", NO_COMMAND),
-    gap(Kind::Ours, "a filter holds for exec too", NO_COMMAND),
-    gap(Kind::Ours, "update changes a limit", NO_COMMAND),
     gap(Kind::Crun, "a limit that cannot be set leaves nothing behind", LEAVES_CGROUP),
     gap(Kind::Crun, "delete of nobody says that it does not exist", NO_STATUS),
     gap(Kind::Crun, "kill of nobody says that it does not exist", NO_STATUS),
@@ -68,6 +66,51 @@ const GAPS: &[Gap] = &[
     race(Kind::Runc, "a namespace that is not there", LEAVES_CGROUP),
     race(Kind::Runc, "one line of log", "logs one failure several times"),
     gap(Kind::Runc, "propagation rshared", "leaves the root private"),
+    gap(Kind::Runc, "a console socket with a long path", "knows no way around the length of an address"),
+    gap(Kind::Runc, "a consoleSize beyond 65535", "takes it for another number"),
+    gap(Kind::Runc, "a console that is a link", "follows it"),
+    gap(Kind::Runc, "a console that is a dangling link", "follows it"),
+    gap(Kind::Runc, "a long output through a terminal", NEEDS_TERMINAL),
+    gap(Kind::Runc, "input from a file", NEEDS_TERMINAL),
+    gap(Kind::Runc, "a slow reader", NEEDS_TERMINAL),
+    gap(Kind::Runc, "a stuck reader", NEEDS_TERMINAL),
+    gap(Kind::Runc, "create --pidfd-socket", "1.1 has none"),
+    gap(Kind::Runc, "run --pidfd-socket", "1.1 has none"),
+    gap(Kind::Runc, "a file mounted on the multiplexer", OTHER_WORDS),
+    gap(Kind::Crun, "a console that is a link", "follows it"),
+    gap(Kind::Crun, "a console that is a dangling link", "cannot mount on it"),
+    gap(Kind::Crun, "a console that is a pipe", "waits for somebody who writes to it"),
+    gap(Kind::Crun, "a consoleSize beyond 65535", "takes it for another number"),
+    gap(Kind::Crun, "a long output through a terminal", NEEDS_TERMINAL),
+    gap(Kind::Crun, "input from a file", NEEDS_TERMINAL),
+    gap(Kind::Crun, "a slow reader", LOSES_OUTPUT),
+    gap(Kind::Crun, "a stuck reader", LOSES_OUTPUT),
+    gap(Kind::Crun, "the name of the terminal", "sends a blank"),
+    gap(Kind::Crun, "create --pidfd-socket", "has none"),
+    gap(Kind::Crun, "run --pidfd-socket", "has none"),
+    gap(Kind::Crun, "create with a terminal and no socket", OTHER_WORDS),
+    gap(Kind::Crun, "run -d with a terminal and no socket", OTHER_WORDS),
+    gap(Kind::Crun, "run with a terminal and a socket", OTHER_WORDS),
+    gap(Kind::Crun, "run with a socket and no terminal", "ignores the socket"),
+    gap(Kind::Crun, "create with a socket and no terminal", "ignores the socket"),
+    gap(Kind::Crun, "run on a terminal", "sets the size after the program has begun"),
+    gap(Kind::Runc, "update --cpu-idle and --cpu-burst", "1.1 has neither"),
+    gap(
+        Kind::Runc,
+        "swap without limit is told",
+        "leaves the sentence to the kernel, and so for a limit of before",
+    ),
+    gap(Kind::Runc, "a controller is enabled by update", "1.1 enables controllers at create alone"),
+    gap(Kind::Runc, "events end with the container", "in version 1, 1.1 waits for the removal of the cgroup"),
+    gap(
+        Kind::Runc,
+        "events tell that memory ran out",
+        "in version 1, 1.1 waits for the removal of the cgroup",
+    ),
+    gap(Kind::Runc, "features of specification 1.2 and 1.3", "1.1 is older"),
+    gap(Kind::Runc, "kill --all", "only suppresses an error"),
+    gap(Kind::Runc, "names of real-time signals", "knows numbers alone"),
+    race(Kind::Runc, "pauses and resumes at once", "1.1 has no lock: they see each other half-way"),
     race(Kind::Runc, "a read-only cgroup mount, Host", "leaves the tmpfs over v1 cgroups writable"),
 ];
 

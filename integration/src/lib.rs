@@ -24,6 +24,7 @@ pub mod killer;
 pub mod leaks;
 pub mod runtime;
 pub mod seccomp;
+pub mod terminal;
 pub mod test;
 pub mod world;
 

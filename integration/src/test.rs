@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -87,9 +87,13 @@ impl Test {
     pub fn call(&self, arguments: &[&str]) -> Call {
         let root = self.state_root();
         let root = root.to_str().expect("the test's directory is plain text");
-        let all = [&["--root", root], arguments].concat();
+        self.program(&runtime().path, &[&["--root", root], arguments].concat())
+    }
+
+    /// Another program, ready to be run in the same world.
+    pub fn program(&self, program: &Path, arguments: &[&str]) -> Call {
         let output = self.directory.join("output").join(self.fresh());
-        Call::new(self.world, runtime().path.as_os_str(), all, output, &self.groups)
+        Call::new(self.world, program.as_os_str(), arguments, output, &self.groups)
             .env(leaks::MARK, &self.mark)
             .env("TMPDIR", self.directory.join("tmp"))
     }

@@ -200,6 +200,58 @@ fn a_stopped_container_cannot_be_killed() {
 }
 
 #[test]
+fn kill_all_reaches_everybody_and_finds_no_fault_with_the_dead() {
+    promise("kill --all", || {
+        let test = Test::new();
+        let container = test.start(&test.bundle(|config| {
+            shell(
+                config,
+                "sh -c 'trap \"echo child\" USR1; echo ready; while :; do sleep 0.05; done' & \
+                trap 'echo parent' USR1; while :; do sleep 0.05; done",
+            );
+        }));
+        container.has_said("ready");
+        test.runtime(&["kill", "--all", &container.id, "USR1"]).ok();
+        container.has_said("parent");
+        container.has_said("child");
+        test.runtime(&["kill", "-a", &container.id, "9"]).ok();
+        container.wait();
+        test.runtime(&["kill", "--all", &container.id, "KILL"]).ok();
+    });
+}
+
+#[test]
+fn real_time_signals_have_names() {
+    promise("names of real-time signals", || {
+        let test = Test::new();
+        let container = test.start(&sleeper(&test));
+        container.kill("SIGRTMIN+3").ok();
+        // The first process of a pid namespace is not ended by what it doesn't handle.
+        assert_eq!(container.status(), "running");
+        container.kill("RTMIN+99").fails_with(&["unknown signal"]);
+    });
+}
+
+#[test]
+fn sigkill_ends_all_processes_where_the_pid_namespace_is_shared() {
+    for world in World::all() {
+        let test = Test::at(world);
+        let container = test.start(&test.bundle(|config| {
+            integration::bundle::namespace(config, "pid", None);
+            shell(config, "sleep 1000 & sleep 1000 & echo ready; wait");
+        }));
+        container.has_said("ready");
+        container.kill("KILL").ok();
+        container.wait();
+        let empty = || {
+            let listed = test.runtime(&["ps", "-f", "json", &container.id]).ok().stdout;
+            matches!(listed.trim(), "[]" | "null").then_some(())
+        };
+        assert!(integration::leaks::soon(integration::command::DEADLINE, empty).is_some(), "{world:?}");
+    }
+}
+
+#[test]
 fn what_does_not_exist_is_said_not_to() {
     let test = Test::new();
     for verb in ["state", "start", "delete", "pause", "resume"] {

@@ -115,6 +115,11 @@ pub(crate) fn split(arguments: &[OsString]) -> Result<(Parsed, &[OsString]), Fai
 pub(crate) fn parse(verb: &Verb, arguments: &[OsString]) -> Result<Parsed, Failure> {
     let mut table = command(verb);
     let (mut tokens, rest) = normalise(&table, arguments)?;
+    let takes_the_rest = table.get_positionals().any(Arg::is_trailing_var_arg_set);
+    if takes_the_rest && rest.first().is_some_and(|first| first != "--") {
+        // What follows the container's name belongs to its program.
+        tokens.push("--".into());
+    }
     tokens.extend_from_slice(rest);
     ask(&mut table, tokens)
 }

@@ -29,13 +29,44 @@ pub(crate) fn parse_rootless(text: &str) -> Result<Option<bool>, &'static str> {
     }
 }
 
-/// RUNC-COMPAT: users know failures of these two commands by their prefix; the others have none.
+/// RUNC-COMPAT: sizes are written as for Docker: a number, a binary unit in any case (`k`, `kb` and `kib` are the same),
+/// or -1 for no limit.
+pub(crate) fn parse_bytes(text: &str) -> Result<i64, String> {
+    const UNITS: [&str; 6] = ["", "k", "m", "g", "t", "p"];
+    if text == "-1" {
+        return Ok(-1);
+    }
+    let lower = text.trim_end().to_ascii_lowercase();
+    let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(end);
+    let unit = unit.trim_start();
+    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit);
+    let power = UNITS.iter().zip(0..).find(|(known, _)| **known == unit).map(|(_, power)| power);
+    let bytes = power.and_then(|power| scaled(number, power));
+    bytes.ok_or_else(|| "a size such as 512M or 1.5g is wanted, or -1".into())
+}
+
+fn scaled(number: &str, power: u32) -> Option<i64> {
+    if let Ok(number) = number.parse::<i64>() {
+        return number.checked_mul(1024i64.pow(power));
+    }
+    let bytes = number.parse::<f64>().ok()? * 1024i64.pow(power) as f64;
+    (bytes < i64::MAX as f64).then_some(bytes as i64)
+}
+
+/// RUNC-COMPAT: users know failures of these commands by their prefix; the others have none.
 pub(crate) fn prefix(verb: &str) -> &'static str {
     match verb {
         "create" => "runtime create failed: ",
         "run" => "runtime run failed: ",
+        "exec" => "exec failed: ",
         _ => "",
     }
+}
+
+/// RUNC-COMPAT: a failure of `exec` itself can be told from one of its program.
+pub(crate) fn failure_status(verb: &str) -> u8 {
+    if verb == "exec" { 255 } else { 1 }
 }
 
 /// RUNC-COMPAT: engines send `kill --all` to sweep up what may remain, and don't expect it to complain that nothing
@@ -115,6 +146,27 @@ mod tests {
         assert_eq!(["auto", ""].map(parse_rootless), [Ok(None); 2]);
         assert_eq!(parse_rootless("1"), Ok(Some(true)));
         assert!(parse_rootless("maybe").is_err());
+    }
+
+    #[test]
+    fn sizes_are_those_of_docker() {
+        for (text, bytes) in [
+            ("-1", -1),
+            ("0", 0),
+            ("1024", 1024),
+            ("32M", 32 << 20),
+            ("32 MiB", 32 << 20),
+            ("1g", 1 << 30),
+            ("1.5Gb", 3 << 29),
+            ("2tb", 2 << 40),
+            ("7b", 7),
+            ("9223372036854775807", i64::MAX),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "-2", "M", "1x", "1mm", "1 2", "0x10", "1e3", "99999999p", "1.2.3", "inf", "nan"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::compat;
 
-/// Why a command failed. The exit status is 1 for every kind.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The arguments make no sense.
@@ -14,6 +14,9 @@ pub(crate) enum Failure {
     /// The command can't do what was asked.
     #[error("{0}")]
     Refused(String),
+    /// The answer of a command, with the exit status that tells of it.
+    #[error("{0}")]
+    Answer(String, u8),
 }
 
 impl Failure {
@@ -21,7 +24,17 @@ impl Failure {
     pub(crate) fn of(self, verb: &str) -> Self {
         match self {
             Failure::Usage(_) => self,
-            failure => Failure::Refused(format!("{}{failure}", compat::prefix(verb))),
+            failure => {
+                Failure::Answer(format!("{}{failure}", compat::prefix(verb)), compat::failure_status(verb))
+            }
+        }
+    }
+
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Failure::Answer(_, status) => *status,
+            Failure::Usage(_) | Failure::Library(_) | Failure::Refused(_) => 1,
         }
     }
 }

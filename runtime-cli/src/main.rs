@@ -2,16 +2,18 @@
 //!
 //! Its entry point is C's. The standard library's start-up reads `/proc/self/maps` and makes a signal stack to explain
 //! stack overflows: a seventh of our system calls, and a tenth of a millisecond of every command.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 #![deny(unsafe_code)]
 
 mod args;
 mod commands;
 mod compat;
+mod duration;
 mod failure;
 mod log;
 mod naming;
 mod output;
+mod terminal;
 mod version;
 
 use std::env;
@@ -30,7 +32,7 @@ use log::Log;
 use runtime_core::error::Context;
 
 #[allow(unsafe_code, reason = "the one name that the C library calls")]
-#[unsafe(no_mangle)]
+#[cfg_attr(not(test), unsafe(no_mangle))]
 extern "C" fn main(_: i32, _: *const *const u8) -> i32 {
     i32::from(command())
 }
@@ -43,7 +45,7 @@ fn command() -> u8 {
         Ok(status) => status,
         Err(failure) => {
             log.error(&failure.to_string());
-            1
+            failure.status()
         }
     }
 }

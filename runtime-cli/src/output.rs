@@ -12,12 +12,22 @@ use runtime_core::error::Context;
 /// # Errors
 /// Standard output is full, or can't be written to.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    offer(text).map(drop)
+}
+
+/// Prints `value` as one line of JSON; answers whether the reader is still there.
+///
+/// # Errors
+/// As [`print()`].
+pub(crate) fn offer_line(value: &impl Serialize) -> Result<bool, Failure> {
+    offer(&(serde_json::to_string(value).map_err(unprintable)? + "\n"))
+}
+
+fn offer(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Ok(Err(error).doing(|| "cannot write to standard output".into())?)
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => Ok(written.map(|()| true).doing(|| "cannot write to standard output".into())?),
     }
 }
 
@@ -34,7 +44,7 @@ pub(crate) fn print_pretty(value: &impl Serialize) -> Result<(), Failure> {
 /// # Errors
 /// As [`print()`].
 pub(crate) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
-    print(&(serde_json::to_string(value).map_err(unprintable)? + "\n"))
+    offer_line(value).map(drop)
 }
 
 // A path that isn't UTF-8.

@@ -34,6 +34,18 @@ impl Dialogue {
         self.await_word()
     }
 
+    /// Says that this process was born once more, and hands the newborn over.
+    pub fn announce(&self, step: u32, pid: u32, newborn: &Fd) -> Outcome {
+        let report = Report::Born { step, pid }.to_bytes();
+        sys::send_descriptor(&self.socket, &report, newborn).of(Call::Send).map(|_| ())
+    }
+
+    /// Says "at this step" and hands a descriptor over; nobody needs to wait.
+    pub fn hand_over(&self, step: u32, descriptor: &Fd) -> Outcome {
+        let report = Report::AtBarrier { step }.to_bytes();
+        sys::send_descriptor(&self.socket, &report, descriptor).of(Call::Send).map(|_| ())
+    }
+
     /// Waits for the word to go on.
     pub fn await_word(&self) -> Outcome {
         let mut word = [0];

@@ -17,6 +17,7 @@ mod sys;
 #[path = "../src/wire.rs"]
 mod wire;
 
+mod birth;
 mod copy_up;
 mod dialogue;
 mod execute;
@@ -30,6 +31,7 @@ mod passwd;
 mod paths;
 mod root;
 mod sysctl;
+mod terminal;
 
 use core::ffi::CStr;
 
@@ -104,6 +106,14 @@ impl<'a> Init<'a> {
             }
             Step::MakeDirectory { path, mode } => paths::make_directory(self.root()?, path, mode),
             Step::Barrier { .. } => self.dialogue.wait_at(number),
+            Step::Emerge { terminal } => birth::emerge(&self.dialogue, number, terminal),
+            Step::OpenTerminal { rows, columns, owner, console, control } => {
+                let master = terminal::open(self.root()?, rows, columns, owner, console)?;
+                if control {
+                    terminal::control()?;
+                }
+                self.dialogue.hand_over(number, &master)
+            }
             Step::WriteSysctl { path, value } => sysctl::write(path, value),
             Step::ProtectPaths { paths } => hide::protect(self.root()?, paths),
             Step::MaskPaths { paths } => hide::mask(self.root()?, paths),
@@ -125,6 +135,7 @@ impl<'a> Init<'a> {
             Step::SetLimit { resource, soft, hard } => identity::set_limit(resource, soft, hard),
             Step::FindProgram { candidates } => execute::find(candidates),
             Step::AwaitStart => self.dialogue.await_start(),
+            Step::EnterContainer { kinds } => namespaces::enter(self.dialogue.take_loan()?, kinds.iter()),
             Step::AwaitWord => self.dialogue.await_word(),
             Step::InstallSeccomp { flags, filter } => identity::install_seccomp(flags, self.message.blob(filter)),
             Step::FindHome { uid } => {

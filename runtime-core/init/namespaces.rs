@@ -10,8 +10,7 @@ const CLONE_NEWTIME: usize = 0x80;
 const CLONE_NEWCGROUP: usize = 0x0200_0000;
 
 pub fn isolate(dialogue: u32, ignored: u64, few: u32) -> Outcome {
-    // The dialogue's number is the first that the program does not get. What is above it was our caller's.
-    sys::close_from(dialogue + 1).of(Call::CloseRange)?;
+    // The dialogue's number is the first that the program does not get. What was above it went with our execution.
     sys::close_on_exec(dialogue).of(Call::CloseRange)?;
     sys::leave_open_below(few);
     for signal in (1..=64).filter(|signal| ignored & (1 << (signal - 1)) != 0) {
@@ -28,6 +27,17 @@ pub fn conceal() -> Outcome {
 
 pub fn join(namespace: Fd, kind: Namespace) -> Outcome {
     sys::setns(&namespace, clone_flag(kind)).of(Call::Setns)
+}
+
+/// Enters namespaces of a process. In its user namespace nobody is us: there we become root.
+pub fn enter(process: Fd, kinds: impl Iterator<Item = Namespace>) -> Outcome {
+    let flags = kinds.fold(0, |flags, kind| flags | clone_flag(kind));
+    sys::setns(&process, flags).of(Call::Setns)?;
+    if flags & clone_flag(Namespace::User) != 0 {
+        sys::setresgid(0).of(Call::BecomeRoot)?;
+        sys::setresuid(0).of(Call::BecomeRoot)?;
+    }
+    Ok(())
 }
 
 fn clone_flag(kind: Namespace) -> usize {

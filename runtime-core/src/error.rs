@@ -18,6 +18,9 @@ pub enum Error {
     /// config.json asks for something impossible; nothing was created.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// `update` was asked for something impossible; nothing was changed.
+    #[error("{}", update_sentence(.0))]
+    Update(ConfigError),
     /// A call to the kernel failed outside of a plan.
     #[error("{}: {}", one_line(doing), words(*.errno))]
     System {
@@ -99,6 +102,14 @@ pub enum Wanted {
     Kill,
     /// `delete` without force.
     Delete,
+    /// `exec`.
+    Exec,
+    /// `pause`.
+    Pause,
+    /// `resume`.
+    Resume,
+    /// `update`.
+    Update,
 }
 
 // Engines match on these words, down to `$PATH`.
@@ -112,16 +123,30 @@ fn program_problem(name: &str, searched: bool, errno: Errno) -> String {
     }
 }
 
-// Engines match on these words (`container not running` and the two about `start`).
+// Engines match on these words (`container not running`, `container not paused` and the two about `start`).
 fn status_sentence(id: &str, status: Status, wanted: &Wanted) -> String {
     match (wanted, status) {
         (Wanted::Start, Status::Stopped) => "cannot start a container that has stopped".into(),
         (Wanted::Start, _) => "cannot start an already running container".into(),
-        (Wanted::Kill, _) => "container not running".into(),
+        (Wanted::Exec, Status::Paused) => {
+            "cannot exec in a paused container (use --ignore-paused to override)".into()
+        }
+        (Wanted::Exec, _) => "cannot exec in a stopped container".into(),
+        (Wanted::Kill | Wanted::Pause | Wanted::Update, _) => "container not running".into(),
+        (Wanted::Resume, _) => "container not paused".into(),
         (Wanted::Delete, status) => {
             format!("cannot delete container {id} that is not stopped: {status}")
         }
     }
+}
+
+// These resources are in no config.json.
+fn update_sentence(ConfigError { pointer, problem }: &ConfigError) -> String {
+    let field = pointer.as_str().strip_prefix("/linux/resources/").unwrap_or_default().replace('/', ".");
+    one_line(&match field.as_str() {
+        "" => format!("cannot update the container: {problem}"),
+        field => format!("cannot update the container, {field}: {problem}"),
+    })
 }
 
 /// A mistake in config.json, found before anything was created.

@@ -31,6 +31,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod container;
 pub mod error;
+pub mod features;
 pub mod hooks;
 pub mod host;
 mod launch;

@@ -396,6 +396,11 @@ vocabulary! {
         /// Waits for the word to go on. Unlike at a barrier, nothing that the parent does before it needs init to have
         /// come so far, so the word may be there already.
         36 => AwaitWord,
+        /// Enters namespaces of the process whose descriptor the parent sends, all at once.
+        37 => EnterContainer {
+            /// Which.
+            kinds: F::List<Namespace>,
+        },
         /// Filters system calls from here on.
         29 => InstallSeccomp {
             /// `SECCOMP_FILTER_FLAG_*` bits.
@@ -445,6 +450,26 @@ vocabulary! {
         },
         /// No other process can trace this one or look into its descriptors until the program runs.
         33 => Conceal,
+        /// Opens a terminal in the root's own devpts, makes it the standard streams and the controlling terminal, and
+        /// says "at n" with its master. Nobody waits for a word.
+        38 => OpenTerminal {
+            /// Height in characters, 0 for unknown.
+            rows: u32,
+            /// Width in characters, 0 for unknown.
+            columns: u32,
+            /// The user who may open it again.
+            owner: u32,
+            /// Whether it is mounted on /dev/console too.
+            console: bool,
+            /// Whether it becomes this session's controlling terminal; otherwise that of the newborn's, later.
+            control: bool,
+        },
+        /// Is born once more, in a session of its own, in the pid namespace that was entered: only a birth leads there.
+        /// Says so to the parent with a descriptor of the newborn, its sibling, which goes on; this process ends.
+        39 => Emerge {
+            /// Whether standard input becomes the new session's controlling terminal.
+            terminal: bool,
+        },
     }
 }
 
@@ -555,5 +580,9 @@ words! {
         54 => BecomeRoot = "become root of the user namespace",
         /// `clone3` in the trampoline.
         55 => Clone = "clone3",
+        /// `openat2` of a terminal's master, and the check that it comes from a devpts.
+        56 => OpenMaster = "open ptmx of a devpts at /dev/pts",
+        /// `dup3`.
+        57 => Dup = "dup3",
     }
 }

@@ -256,6 +256,13 @@ pub enum Report {
     },
     /// A step failed; init ends after this.
     Failed(Failure),
+    /// Init was born once more; a descriptor of the newborn comes along.
+    Born {
+        /// The number of the step.
+        step: u32,
+        /// The newborn's process id in our pid namespace.
+        pid: u32,
+    },
 }
 
 /// A failure as facts; the side that holds the plan makes the sentence.
@@ -280,6 +287,7 @@ impl Report {
         let (kind, failure) = match self {
             Report::AtBarrier { step } => (1, Failure { step, errno: 0, call: 0, item: 0 }),
             Report::Failed(failure) => (2, failure),
+            Report::Born { step, pid } => (3, Failure { step, errno: 0, call: 0, item: pid }),
         };
         let mut bytes = [0; Self::SIZE];
         let words = [failure.step, failure.errno as u32, failure.item];
@@ -303,6 +311,7 @@ impl Report {
         match (kind, reader.is_empty()) {
             (1, true) => Some(Report::AtBarrier { step }),
             (2, true) => Some(Report::Failed(Failure { step, errno, call, item })),
+            (3, true) => Some(Report::Born { step, pid: item }),
             _ => None,
         }
     }

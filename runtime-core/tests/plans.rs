@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use runtime_core::cgroup::{Hierarchies, V1, V2};
 use runtime_core::error::ConfigError;
-use runtime_core::plan::{self, Request};
+use runtime_core::plan::{self, Joining, Request};
+use runtime_core::spec::ExecProcess;
 use runtime_core::{ContainerId, Host, Plan, Spec};
 use serde_json::Value;
 
@@ -92,8 +93,27 @@ fn difference(case: &Path, name: &str) -> Option<String> {
 }
 
 fn outcome(case: &Path, host: &Host) -> Result<Plan, ConfigError> {
+    if let Ok(process) = fs::read(case.join("exec.json")) {
+        return further_process(case, process, host);
+    }
     let spec = Spec::parse(fs::read(case.join("config.json")).unwrap())?;
     plan::create(&spec, host, &request(case))
+}
+
+/// A case with an exec.json is about a further process of the container.
+fn further_process(case: &Path, process: Vec<u8>, host: &Host) -> Result<Plan, ConfigError> {
+    let config = fs::read(case.join("config.json")).unwrap();
+    let spec = Spec::parse_with(config, &ExecProcess::Document(process))?;
+    let container = request(case);
+    let joining = Joining {
+        inherited_descriptors: container.inherited_descriptors,
+        pid_file: container.pid_file.clone(),
+        pidfd_socket: None,
+        console_socket: None,
+        window_size: None,
+        container,
+    };
+    plan::exec(&spec, host, &joining)
 }
 
 /// The usual circumstances, with what the case changes.

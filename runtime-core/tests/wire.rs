@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=36).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=38).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -173,6 +173,7 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::FindProgram { candidates } => Step::FindProgram { candidates: texts(candidates) },
         Step::AwaitStart => Step::AwaitStart,
         Step::AwaitWord => Step::AwaitWord,
+        Step::EnterContainer { kinds } => Step::EnterContainer { kinds: kinds.iter().collect() },
         Step::InstallSeccomp { flags, filter } => Step::InstallSeccomp { flags, filter },
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
             Step::SetCapabilities { effective, permitted, inheritable, ambient }
@@ -185,6 +186,10 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
         Step::Conceal => Step::Conceal,
+        Step::Emerge { terminal } => Step::Emerge { terminal },
+        Step::OpenTerminal { rows, columns, owner, console, control } => {
+            Step::OpenTerminal { rows, columns, owner, console, control }
+        }
         Step::SetLimit { resource, soft, hard } => Step::SetLimit { resource, soft, hard },
     }
 }
@@ -212,6 +217,8 @@ fn steps() -> Vec<Step<Owned>> {
     vec![
         Step::Isolate { ignored: 1 << 63, few: 5 },
         Step::Conceal,
+        Step::Emerge { terminal: true },
+        Step::OpenTerminal { rows: 24, columns: 80, owner: u32::MAX, console: true, control: true },
         Step::SetLimit { resource: 7, soft: 1024, hard: u64::MAX },
         Step::JoinNamespace { kind: Namespace::Time },
         Step::NewCgroupNamespace,
@@ -261,6 +268,7 @@ fn steps() -> Vec<Step<Owned>> {
         },
         Step::FindHome { uid: 1000 },
         Step::AwaitWord,
+        Step::EnterContainer { kinds: vec![Namespace::Mount, Namespace::Uts] },
         Step::SetCapabilities { effective: 1, permitted: 2, inheritable: 4, ambient: 8 },
         Step::SetPersonality { domain: 8 },
         Step::FindProgram { candidates: list() },

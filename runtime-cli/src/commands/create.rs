@@ -8,7 +8,9 @@ use super::{Session, Verb, id_of, open_bundle};
 use crate::absolute;
 use crate::args::{container, flag, is_set, path, path_of};
 use crate::failure::Failure;
-use runtime_core::container::{Container, CreateOptions};
+use crate::terminal;
+use runtime_core::Bundle;
+use runtime_core::container::{Console, Container, CreateOptions};
 
 pub(super) const VERB: Verb = Verb {
     name: "create",
@@ -38,6 +40,7 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let id = id_of(matches)?;
     let options = options(matches, session)?;
     let bundle = open_bundle(&bundle_path(matches)?, session.log)?;
+    let options = CreateOptions { console: console(matches, &bundle, true)?, ..options };
     Container::create(&session.make_root()?, &id, &bundle, &options)?;
     Ok(0)
 }
@@ -55,18 +58,25 @@ pub(super) fn bundle_path(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 /// # Errors
 /// They ask for what can't be done.
 pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<CreateOptions, Failure> {
-    refuse(
-        path_of(matches, "console-socket").is_some(),
-        "--console-socket: terminals are not supported yet",
-    )?;
-    refuse(path_of(matches, "pidfd-socket").is_some(), "--pidfd-socket is not supported yet")?;
     refuse(session.systemd_cgroup, "--systemd-cgroup is not supported yet: run without it, with cgroupfs")?;
     Ok(CreateOptions {
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
         pid_file: path_of(matches, "pid-file").map(|path| absolute(path)).transpose()?,
+        pidfd_socket: path_of(matches, "pidfd-socket").map(|path| absolute(path)).transpose()?,
+        console: Console::default(),
     })
+}
+
+/// Who gets the terminal.
+///
+/// # Errors
+/// What is asked for and what the configuration says don't fit.
+pub(super) fn console(matches: &ArgMatches, bundle: &Bundle, detached: bool) -> Result<Console, Failure> {
+    let process = bundle.spec().oci().process().as_ref();
+    let wanted = process.and_then(|process| process.terminal()).unwrap_or(false);
+    terminal::console(matches, wanted, detached)
 }
 
 fn refuse(asked: bool, why: &str) -> Result<(), Failure> {

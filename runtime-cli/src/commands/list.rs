@@ -52,8 +52,8 @@ fn states(session: &Session<'_>) -> Result<Vec<State>, Failure> {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut states = Vec::new();
     for container in Container::list(&root)? {
-        match container.state().and_then(|state| Ok((state, container.owner()?))) {
-            Ok((state, uid)) => states.push(State { owner: owner(&users, uid), ..state }),
+        match container.state_with_owner(|uid| owner(&users, uid)) {
+            Ok(state) => states.push(state),
             // It is being made, or was just removed.
             Err(Error::NotFound(_)) => {}
             Err(error) => drop(writeln!(io::stderr(), "cannot read container {}: {error}", container.id())),

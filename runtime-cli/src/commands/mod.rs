@@ -2,13 +2,20 @@
 
 pub(crate) mod create;
 mod delete;
+mod events;
+mod exec;
+mod features;
 mod kill;
 mod list;
+mod pause;
 mod plan;
+mod ps;
+mod resume;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -39,10 +46,17 @@ pub(crate) const VERBS: &[Verb] = &[
     create::VERB,
     start::VERB,
     run::VERB,
+    exec::VERB,
     state::VERB,
     kill::VERB,
     delete::VERB,
     list::VERB,
+    ps::VERB,
+    events::VERB,
+    pause::VERB,
+    resume::VERB,
+    update::VERB,
+    features::VERB,
     spec::VERB,
     plan::VERB,
 ];

@@ -1,7 +1,7 @@
 //! `run`: create and start in one go, and in the foreground wait for the end.
 
 use std::mem::{self, ManuallyDrop};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches};
@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal};
 use super::{Session, Verb, create, open_bundle};
 use crate::args::{flag, is_set, path_of, text_of};
 use crate::failure::Failure;
+use crate::terminal::Relay;
 use crate::{absolute, naming, output};
 use runtime_core::container::{Container, CreateOptions, Exit, Running};
 use runtime_core::error::Context;
@@ -38,8 +39,10 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let subject = subject(matches)?;
     let options = create::options(matches, session)?;
     let bundle = open_bundle(&subject.bundle, session.log)?;
+    let detached = is_set(matches, "detach");
+    let options = CreateOptions { console: create::console(matches, &bundle, detached)?, ..options };
     let launch = Launch { root: session.make_root()?, ids: subject.ids, bundle, options };
-    if is_set(matches, "detach") {
+    if detached {
         let (id, _) = launch.go()?;
         return if subject.named { Ok(0) } else { output::print(&format!("{}\n", id.as_str())).map(|()| 0) };
     }
@@ -109,13 +112,14 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     let blocked = signals::block_all();
     let queue = ManuallyDrop::new(blocked.queue()?);
     mem::forget(blocked);
-    let (_, running) = launch.go()?;
+    let (_, mut running) = launch.go()?;
+    let relay = running.take_terminal().map(Relay::new).transpose();
     let pass_on = |signal| {
         if let Err(error) = running.signal(signal) {
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
         }
     };
-    let attended = attend(running.pidfd(), running.pid(), &queue, pass_on);
+    let attended = relay.and_then(|relay| attend(running.pidfd(), running.pid(), &queue, relay, pass_on));
     let exit = attended.and_then(|()| Ok(running.wait()?));
     tell_about_memory(&exit, &running, launch.bundle.spec(), session);
     let deleted = if keep { Ok(()) } else { running.delete() };
@@ -130,23 +134,47 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     })
 }
 
-// Until the container's first process has ended, hands its signals on to it.
-fn attend(pidfd: BorrowedFd<'_>, pid: Pid, queue: &Queue, pass_on: impl Fn(i32)) -> Result<(), Failure> {
+// Until the container's first process has ended, hands its signals on to it, and what goes to and comes from its
+// terminal.
+pub(super) fn attend(
+    pidfd: BorrowedFd<'_>,
+    pid: Pid,
+    queue: &Queue,
+    mut relay: Option<Relay>,
+    pass_on: impl Fn(i32),
+) -> Result<(), Failure> {
     loop {
-        let mut ready = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::new(queue, PollFlags::IN)];
-        poll(&mut ready, None).doing(|| "cannot wait for the container".into())?;
-        if ready.first().is_some_and(|pidfd| !pidfd.revents().is_empty()) {
-            return Ok(());
+        let others = [pidfd, queue.as_fd()];
+        let [ended, _] = match &mut relay {
+            Some(relay) => relay.wait(others)?,
+            None => wait(others)?,
+        };
+        if ended {
+            return relay.map_or(Ok(()), |relay| relay.finish(queue));
         }
         while let Some(signal) = queue.next()? {
-            match Signal::from_named_raw(signal) {
-                Some(Signal::CHILD) => signals::reap_strays(pid),
+            match (Signal::from_named_raw(signal), &mut relay) {
+                (Some(Signal::CHILD), _) => signals::reap_strays(pid),
+                // The window may have changed, or this process may have come to the foreground.
+                (Some(Signal::WINCH), Some(relay)) => relay.resize(),
+                (Some(Signal::CONT), Some(relay)) => {
+                    relay.resume();
+                    pass_on(signal);
+                }
+                // SIGPIPE comes from our own writing to somebody who doesn't listen any more.
+                (Some(Signal::PIPE), Some(_)) => {}
                 // SIGURG is about this process's own sockets, SIGWINCH about a terminal that the container lacks.
-                Some(Signal::URG | Signal::WINCH) => {}
+                (Some(Signal::URG | Signal::WINCH), _) => {}
                 _ => pass_on(signal),
             }
         }
     }
+}
+
+fn wait(others: [BorrowedFd<'_>; 2]) -> Result<[bool; 2], Failure> {
+    let mut ready = others.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    poll(&mut ready, None).doing(|| "cannot wait for the container".into())?;
+    Ok(ready.map(|each| !each.revents().is_empty()))
 }
 
 // Exit status 137 alone would not say why.
@@ -162,7 +190,7 @@ fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spe
 }
 
 // As shells do.
-fn status(exit: Exit) -> u8 {
+pub(super) fn status(exit: Exit) -> u8 {
     match exit {
         Exit::Code(code) => code,
         Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
@@ -191,7 +219,7 @@ mod tests {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
         drop(child.stdin.take());
-        attend(std::os::fd::AsFd::as_fd(&pidfd), pid, &queue, |_| ()).unwrap();
+        attend(pidfd.as_fd(), pid, &queue, None, |_| ()).unwrap();
         assert!(child.wait().unwrap().success());
     }
 }

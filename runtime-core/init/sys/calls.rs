@@ -15,9 +15,11 @@ impl Errno {
     pub const NOENT: Errno = Errno(2);
     pub const ACCES: Errno = Errno(13);
     pub const EXIST: Errno = Errno(17);
+    pub const NODEV: Errno = Errno(19);
     pub const NOTDIR: Errno = Errno(20);
     pub const ISDIR: Errno = Errno(21);
     pub const INVAL: Errno = Errno(22);
+    pub const ROFS: Errno = Errno(30);
     pub const NAMETOOLONG: Errno = Errno(36);
     pub const NOSYS: Errno = Errno(38);
     pub const LOOP: Errno = Errno(40);
@@ -196,6 +198,30 @@ pub fn receive(fd: &Fd, bytes: &mut [u8]) -> Answer<(usize, Option<Fd>)> {
     Ok((length, sent.then(|| Fd(control.fd))))
 }
 
+/// Sends one message with a descriptor.
+pub fn send_descriptor(fd: &Fd, bytes: &[u8], descriptor: &Fd) -> Answer<usize> {
+    /// Without the padding.
+    const CONTROL: usize = size_of::<Control>() - size_of::<i32>();
+    let control = Control {
+        length: CONTROL,
+        level: SOL_SOCKET,
+        kind: SCM_RIGHTS,
+        fd: descriptor.0,
+        padding: 0,
+    };
+    let slice = Slice { base: address(bytes), length: bytes.len() };
+    let header = MessageHeader {
+        name: 0,
+        name_length: 0,
+        slices: address(&slice),
+        slice_count: 1,
+        control: address(&control),
+        control_length: size_of::<Control>(),
+        flags: 0,
+    };
+    call(number::SENDMSG, [fd.0 as usize, address(&header), MSG_NOSIGNAL, 0, 0, 0])
+}
+
 /// Accepts a connection.
 pub fn accept(listener: &Fd) -> Answer<Fd> {
     const SOCK_CLOEXEC: usize = 0o2000000;
@@ -220,6 +246,75 @@ pub fn set_interface_flags(socket: &Fd, name: &[u8; 16], flags: u16) -> Answer<(
     const SIOCSIFFLAGS: usize = 0x8914;
     let request = Request { name: *name, flags, rest: [0; 22] };
     done(call(number::IOCTL, [socket.0 as usize, SIOCSIFFLAGS, address(&request), 0, 0, 0]))
+}
+
+// Terminals ------------------------------------------------------------------------------------------------------
+
+/// Lets the other side of a terminal's master be opened.
+pub fn unlock_terminal(master: &Fd) -> Answer<()> {
+    const TIOCSPTLCK: usize = 0x4004_5431;
+    let unlocked = 0i32;
+    done(call(number::IOCTL, [master.0 as usize, TIOCSPTLCK, address(&unlocked), 0, 0, 0]))
+}
+
+/// Opens the other side of a terminal's master: that of its own file system, whatever a path says.
+pub fn open_peer(master: &Fd) -> Answer<Fd> {
+    const TIOCGPTPEER: usize = 0x5441;
+    let flags = open::READ_WRITE | open::NO_TERMINAL | open::CLOEXEC;
+    descriptor(call(number::IOCTL, [master.0 as usize, TIOCGPTPEER, flags, 0, 0, 0]))
+}
+
+/// Sets a terminal's size.
+pub fn set_window_size(terminal: &Fd, rows: u16, columns: u16) -> Answer<()> {
+    const TIOCSWINSZ: usize = 0x5414;
+    let size = [rows, columns, 0, 0];
+    done(call(number::IOCTL, [terminal.0 as usize, TIOCSWINSZ, address(&size), 0, 0, 0]))
+}
+
+/// Makes a terminal the controlling one of this session, which has none.
+pub fn control_session(terminal: &Fd) -> Answer<()> {
+    const TIOCSCTTY: usize = 0x540e;
+    done(call(number::IOCTL, [terminal.0 as usize, TIOCSCTTY, 0, 0, 0, 0]))
+}
+
+/// Gives a descriptor a second number, which the program inherits.
+pub fn duplicate(fd: &Fd, number: u32) -> Answer<()> {
+    done(call(number::DUP3, [fd.0 as usize, number as usize, 0, 0, 0, 0]))
+}
+
+// Births ---------------------------------------------------------------------------------------------------------
+
+/// Which side of a birth this is.
+pub enum Birth {
+    /// The one that was there before.
+    Parent {
+        /// The newborn's id in this process's pid namespace.
+        pid: u32,
+        /// The newborn.
+        pidfd: Fd,
+    },
+    /// The new one, with a copy of the memory.
+    Newborn,
+}
+
+/// Bears a child of our parent.
+pub fn bear_sibling() -> Answer<Birth> {
+    const CLONE_PARENT: u64 = 0x8000;
+    const CLONE_PIDFD: u64 = 0x1000;
+    let mut pidfd = -1i32;
+    let mut request = [0u64; 8];
+    request[0] = CLONE_PARENT | CLONE_PIDFD;
+    request[1] = address_mut(&mut pidfd) as u64;
+    match call(number::CLONE3, [address(&request), size_of_val(&request), 0, 0, 0, 0])? {
+        0 => Ok(Birth::Newborn),
+        pid => Ok(Birth::Parent { pid: pid as u32, pidfd: Fd(pidfd) }),
+    }
+}
+
+/// Kills a process, if it lives.
+pub fn kill(process: &Fd) {
+    const SIGKILL: usize = 9;
+    let _ = call(number::PIDFD_SEND_SIGNAL, [process.0 as usize, SIGKILL, 0, 0, 0, 0]);
 }
 
 // Signals and process attributes ---------------------------------------------------------------------------------
@@ -352,8 +447,10 @@ pub fn setdomainname(name: &CStr) -> Answer<()> {
 /// `open` flags.
 pub mod open {
     pub const WRITE: usize = 1;
+    pub const READ_WRITE: usize = 2;
     pub const CREATE: usize = 0o100;
     pub const EXCLUSIVE: usize = 0o200;
+    pub const NO_TERMINAL: usize = 0o400;
     pub const NONBLOCK: usize = 0o4000;
     pub const DIRECTORY: usize = 0o200000;
     pub const NOFOLLOW: usize = 0o400000;
@@ -419,6 +516,12 @@ pub fn chownat(directory: &Fd, name: &CStr, uid: u32, gid: u32) -> Answer<()> {
         number::FCHOWNAT,
         [directory.0 as usize, text(name), ids.0, ids.1, AT_SYMLINK_NOFOLLOW, 0],
     ))
+}
+
+/// Sets the owner of what an open descriptor leads to.
+pub fn set_owner(fd: &Fd, uid: u32) -> Answer<()> {
+    const SAME: usize = u32::MAX as usize;
+    done(call(number::FCHOWN, [fd.0 as usize, uid as usize, SAME, 0, 0, 0]))
 }
 
 /// Sets the permission bits of a name that is known not to be a link.
@@ -499,6 +602,9 @@ pub fn filesystem_magic(fd: &Fd) -> Answer<u64> {
 
 /// The magic number of procfs.
 pub const PROC_MAGIC: u64 = 0x9fa0;
+
+/// The magic number of devpts.
+pub const PTS_MAGIC: u64 = 0x1cd1;
 
 /// Whether the effective user may execute what the path leads to.
 pub fn may_execute(path: &CStr) -> Answer<()> {

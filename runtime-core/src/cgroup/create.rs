@@ -83,7 +83,7 @@ fn make<'a>(place: &'a Place, undo: &mut Undo<'a>) -> Result<Room> {
     open(place, fresh)
 }
 
-fn open(place: &Place, fresh: bool) -> Result<Room> {
+pub(super) fn open(place: &Place, fresh: bool) -> Result<Room> {
     let path = place.directory();
     let directory =
         files::open_place(&path).doing(|| format!("cannot open the cgroup {}", path.display()))?;
@@ -172,7 +172,7 @@ fn refuse_occupied(place: &Place) -> Result<()> {
 }
 
 /// Enables the controllers in every cgroup above, from the top. What fails here fails for good where a limit needs it.
-fn enable(place: &Place) {
+pub(super) fn enable(place: &Place) {
     let above: Vec<PathBuf> = place.ancestors().collect();
     if above.first().is_none_or(|parent| lacking(place, parent).is_empty()) {
         return;

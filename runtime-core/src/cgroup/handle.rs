@@ -53,11 +53,7 @@ impl Cgroup {
     /// # Errors
     /// The kernel refuses the value, or there is no such file: its controller could not be enabled.
     pub fn apply(&self, knob: &Knob) -> Result<()> {
-        let room = match knob.hierarchy {
-            Hierarchy::V1(controller) => self.room(Version::V1, Some(controller)),
-            Hierarchy::V2 => self.room(Version::V2, None),
-        };
-        let room = room.ok_or_else(|| {
+        let room = self.room_of(knob).ok_or_else(|| {
             Error::Cgroup(format!("cannot set {knob}: the container has no cgroup in that hierarchy"))
         })?;
         match write(room, knob) {
@@ -84,7 +80,15 @@ impl Cgroup {
         )
     }
 
-    fn room(&self, version: Version, controller: Option<&str>) -> Option<&Room> {
+    /// The cgroup that a limit's file is in.
+    pub(super) fn room_of(&self, knob: &Knob) -> Option<&Room> {
+        match knob.hierarchy {
+            Hierarchy::V1(controller) => self.room(Version::V1, Some(controller)),
+            Hierarchy::V2 => self.room(Version::V2, None),
+        }
+    }
+
+    pub(super) fn room(&self, version: Version, controller: Option<&str>) -> Option<&Room> {
         let fits = |place: &Place| controller.is_none_or(|controller| place.has(controller));
         self.rooms.iter().find(|room| room.place.version == version && fits(&room.place))
     }

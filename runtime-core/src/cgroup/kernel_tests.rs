@@ -226,7 +226,7 @@ fn limits_are_set() {
     // Raising the period alone doesn't fit the old quota and so on: in either order it ends up right.
     for (quota, period) in [(900_000, 900_000), (5_000, 5_000), (400_000, 100_000)] {
         let json = format!(r#"{{"cpu":{{"quota":{quota},"period":{period}}}}}"#);
-        for (_, knob) in plan_limits(&serde_json::from_str(&json).unwrap(), &hierarchies).unwrap() {
+        for (_, knob) in knobs::knobs(&serde_json::from_str(&json).unwrap(), &hierarchies).unwrap() {
             cgroup.apply(&knob).unwrap();
         }
     }

@@ -206,10 +206,12 @@ fn cpu(knobs: &mut Knobs, wanted: &LinuxResources, hierarchies: &Hierarchies) ->
         || set(cpu.period()).is_some()
         || set(cpu.burst()).is_some()
         || set(cpu.idle()).is_some();
-    if !asks && !realtime {
-        return Ok(());
-    }
-    match version(hierarchies, ["cpu", "cpu"], &at)? {
+    let version = match version(hierarchies, ["cpu", "cpu"], &at) {
+        // Zeros are what a host without the controller does anyway.
+        Err(_) if !asks && !realtime => return Ok(()),
+        version => version?,
+    };
+    match version {
         Version::V1 => v1::cpu(knobs, cpu, &at),
         Version::V2 if realtime => Err(ConfigError::new(
             at,

@@ -125,16 +125,35 @@ impl Paths {
     }
 
     fn wait_until_frozen(&self, deadline: Instant) -> Result<bool> {
-        let mut pause = Duration::from_millis(1);
+        let mut pauses = Pauses::until(deadline);
         while !self.is_frozen()? {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || !self.begin_freezing()? {
+            // Version 1 gives up on processes that it catches at a bad moment: it is asked again, and now and then from
+            // the beginning.
+            if pauses.taken % ROUNDS == ROUNDS - 1 {
+                self.thaw()?;
+            }
+            if !pauses.take() || !self.begin_freezing()? {
                 return Ok(false);
             }
-            rest(pause.min(left));
-            pause = (pause * 2).min(Duration::from_millis(50));
         }
         Ok(true)
+    }
+
+    /// Whether it was asked to freeze, whether or not every process has done so, and by whomever.
+    ///
+    /// # Errors
+    /// The freezer can't be read.
+    pub fn is_held(&self) -> Result<bool> {
+        for (place, ..) in self.freezers() {
+            let (file, held) = match place.version {
+                Version::V2 => ("cgroup.freeze", "1"),
+                Version::V1 => ("freezer.self_freezing", "1"),
+            };
+            if content(place, file)?.is_some_and(|text| text.trim() == held) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the cgroup's processes are frozen.
@@ -151,6 +170,20 @@ impl Paths {
     pub fn thaw(&self) -> Result<()> {
         for (place, file, _, thawed) in self.freezers() {
             write(place, file, thawed)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until its processes, which were thawed, run on.
+    ///
+    /// # Errors
+    /// They don't until the deadline: a cgroup above this one is frozen.
+    pub fn wait_until_thawed(&self, deadline: Instant) -> Result<()> {
+        let mut pauses = Pauses::until(deadline);
+        while self.is_frozen()? {
+            if !pauses.take() {
+                return Err(Error::Cgroup(format!("the cgroup {self} is still frozen: one above it may be")));
+            }
         }
         Ok(())
     }
@@ -180,6 +213,31 @@ impl Paths {
         let v2 = || self.place(Version::V2, None).map(|place| (place, "memory.events"));
         let (place, file) = v1.or_else(v2)?;
         files::keyed(&read(place, file).ok()?, "oom_kill")
+    }
+}
+
+/// Longer and longer pauses up to a deadline.
+struct Pauses {
+    deadline: Instant,
+    next: Duration,
+    taken: usize,
+}
+
+/// After so many attempts to freeze, processes are let run on before the next one.
+const ROUNDS: usize = 16;
+
+impl Pauses {
+    fn until(deadline: Instant) -> Self {
+        Pauses { deadline, next: Duration::from_micros(100), taken: 0 }
+    }
+
+    /// Takes one, unless the deadline has come.
+    fn take(&mut self) -> bool {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        rest(self.next.min(left));
+        self.next = (self.next * 2).min(Duration::from_millis(50));
+        self.taken += 1;
+        !left.is_zero()
     }
 }
 
@@ -217,9 +275,14 @@ pub(super) fn place_is_frozen(place: &Place) -> Result<bool> {
         Version::V1 if place.has("freezer") => ("freezer.state", |text| text.trim() == "FROZEN"),
         Version::V1 => return Ok(false),
     };
+    Ok(content(place, file)?.is_some_and(|text| frozen(&text)))
+}
+
+/// A file's text; none where it is gone.
+fn content(place: &Place, file: &str) -> Result<Option<String>> {
     match read(place, file) {
-        Ok(text) => Ok(frozen(&text)),
-        Err(errno) if is_gone(errno) => Ok(false),
+        Ok(text) => Ok(Some(text)),
+        Err(errno) if is_gone(errno) => Ok(None),
         Err(errno) => Err(errno).doing(|| format!("cannot read {}", place.directory().join(file).display())),
     }
 }
@@ -250,7 +313,7 @@ fn rest(time: Duration) {
     _ = poll(&mut [], Some(&timespec(time)));
 }
 
-fn timespec(time: Duration) -> Timespec {
+pub(super) fn timespec(time: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(time.subsec_nanos()),

@@ -5,22 +5,28 @@
 //! commands need the stored [`Paths`] alone; what they do is done again without harm, and finds it in order when there
 //! is nothing left.
 
+mod change;
 mod convert;
 mod create;
 mod devices;
 mod ebpf;
 mod exceptions;
 mod files;
+mod former;
 mod handle;
 mod hierarchies;
+mod inside;
 mod knobs;
 mod life;
 mod mountinfo;
 mod paths;
 mod remove;
+mod stats;
 mod tree;
+mod update;
 mod v1;
 mod v2;
+mod watch;
 
 #[cfg(test)]
 mod kernel_tests;
@@ -37,8 +43,15 @@ use crate::plan::Pointer;
 pub use devices::DeviceRules;
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
+pub use inside::Inside;
 pub use knobs::{Hierarchy, Knob, Tolerance};
 pub use paths::Paths;
+pub use stats::{
+    BlockIo, BlockIoEntry, Cpu, CpuUsage, Cpuset, Hugetlb, Memory, MemoryUse, Pids, Pressure, Stall, Stats,
+    Throttling,
+};
+pub use update::{Update, plan_update};
+pub use watch::{Happening, Watch};
 
 /// What a container's cgroup will be.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,17 +79,6 @@ pub fn plan(
     let enabled = knobs::enabled(&knobs, resources, hierarchies);
     let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
     Ok(Planned { paths, knobs, devices: devices(resources, hierarchies)? })
-}
-
-/// Plans new limits for a container that exists. Pointers begin with `/linux/resources`. Device rules never change.
-///
-/// # Errors
-/// A limit makes no sense, or the host has no controller for it.
-pub fn plan_limits(
-    resources: &LinuxResources,
-    hierarchies: &Hierarchies,
-) -> Result<Vec<(Pointer, Knob)>, ConfigError> {
-    knobs::knobs(resources, hierarchies)
 }
 
 fn devices(

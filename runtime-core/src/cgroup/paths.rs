@@ -59,8 +59,13 @@ impl Inner {
         (!cleaned.as_os_str().is_empty()).then_some(Inner(cleaned))
     }
 
-    fn below(parent: &Path, inner: &Inner) -> Self {
-        Inner(parent.join(&inner.0))
+    /// A path of names below a parent, which is one too.
+    pub(super) fn below(parent: &Path, inner: &Path) -> Self {
+        Inner(parent.join(inner))
+    }
+
+    pub(super) fn as_path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -128,7 +133,7 @@ impl Paths {
             version,
             controllers,
             mount: mount.to_owned(),
-            path: if wanted.is_absolute() { inner.clone() } else { Inner::below(parent, &inner) },
+            path: if wanted.is_absolute() { inner.clone() } else { Inner::below(parent, &inner.0) },
             missing: 0,
         };
         let v2 = hierarchies.v2.iter().map(|v2| {
@@ -175,7 +180,7 @@ impl Paths {
 }
 
 /// A cgroup as a path below the mounted one; the mounted one itself if it isn't below (in a namespace of its own).
-fn below_root(own: &Path, root: &Path) -> PathBuf {
+pub(super) fn below_root(own: &Path, root: &Path) -> PathBuf {
     own.strip_prefix(root).ok().and_then(Inner::clean).map(PathBuf::from).unwrap_or_default()
 }
 

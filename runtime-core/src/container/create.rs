@@ -1,6 +1,6 @@
 //! Making a container: what stands outside of it while the plan is carried out.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -10,7 +10,7 @@ use super::{CreateOptions, hooks};
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, Paths};
 use crate::container::Status;
-use crate::error::{ConfigError, Context, Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::hooks::{Hooks, Kind, planned};
 use crate::host::Host;
 use crate::launch::{Descriptors, Keeper, Process, launch};
@@ -39,7 +39,7 @@ pub(super) fn make(
 ) -> Result<(Process, Record, Entry)> {
     let inherited = sys::inherited::descriptors(options.preserve_fds)?;
     bundle.check_rootfs()?;
-    refuse_terminal(bundle.spec())?;
+    options.console.check(wants_terminal(bundle.spec()))?;
     let host = Host::probe()?;
     let request = request(id, bundle, options, until);
     let plan = plan::create(bundle.spec(), &host, &request)?;
@@ -62,18 +62,15 @@ fn request(id: &ContainerId, bundle: &Bundle, options: &CreateOptions, until: Un
         no_new_keyring: options.no_new_keyring,
         inherited_descriptors: usual.inherited_descriptors + options.preserve_fds,
         pid_file: options.pid_file.clone(),
+        console_socket: options.console.socket().map(Path::to_path_buf),
+        terminal_size: options.console.size(),
+        pidfd_socket: options.pidfd_socket.clone(),
         ..usual
     }
 }
 
-fn refuse_terminal(spec: &Spec) -> Result<()> {
-    match spec.oci().process().as_ref().and_then(|process| process.terminal()) {
-        Some(true) => {
-            Err(ConfigError::new("/process/terminal", "terminals are not supported yet; set it to false")
-                .into())
-        }
-        _ => Ok(()),
-    }
+fn wants_terminal(spec: &Spec) -> bool {
+    spec.oci().process().as_ref().and_then(|process| process.terminal()).unwrap_or(false)
 }
 
 fn compile(plan: &Plan, root: &StateRoot) -> Result<Vec<Vec<u8>>> {
@@ -165,6 +162,10 @@ impl<'a> Maker<'a> {
 }
 
 impl Keeper for Maker<'_> {
+    fn container(&self) -> Result<BorrowedFd<'_>> {
+        Err(Error::Died("the plan of a creation enters a container".into()))
+    }
+
     fn keep_cgroup(&mut self, paths: &Paths) -> Result<Cgroup> {
         let mut paths = paths.clone();
         paths.note_missing_ancestors()?;
@@ -214,7 +215,7 @@ impl Keeper for Maker<'_> {
 }
 
 /// Engines read the file whole, without trimming: a number and nothing else, there at once or not at all.
-fn write_pid_file(path: &Path, pid: u32) -> Result<()> {
+pub(super) fn write_pid_file(path: &Path, pid: u32) -> Result<()> {
     let doing = || format!("cannot write the pid file {}", path.display());
     let directory = path.parent().unwrap_or(Path::new("/"));
     let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

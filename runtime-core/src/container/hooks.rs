@@ -1,20 +1,18 @@
 //! Where hooks run: on the host, or in the container.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
 
 use rustix::process::Pid;
 
-use crate::cgroup::{Cgroup, Paths};
+use super::guest::Guest;
 use crate::container::Status;
 use crate::error::{Context, Error, Result};
 use crate::hooks::{Hook, HookError, Hooks, Kind, Problem, Streams};
 use crate::host::Host;
-use crate::launch::{Descriptors, Keeper, Process, launch, namespace_file};
-use crate::plan::{self, NamespaceAt};
+use crate::launch::{Descriptors, Process, launch};
+use crate::plan;
 use crate::spec::Spec;
 use crate::state::{Record, State};
-use crate::step::Namespace;
 
 /// Runs hooks, where their kind says.
 pub(super) fn run(hooks: &Hooks, record: &Record, spec: &Spec, host: &Host) -> Result<()> {
@@ -30,10 +28,9 @@ pub(super) fn run(hooks: &Hooks, record: &Record, spec: &Spec, host: &Host) -> R
 
 /// Each hook is a small plan of its own, carried out by the init program like a container's.
 fn run_inside(hooks: &Hooks, record: &Record, mut state: State, spec: &Spec, host: &Host) -> Result<()> {
-    let namespaces = foreign_namespaces(record.init.pid)?;
     state.pid = inner_pid(record.init.pid)?;
     for (index, hook) in hooks.hooks.iter().enumerate() {
-        let plan = plan::hook(spec, host, &record.request, &namespaces, hooks.kind, hook)?;
+        let plan = plan::hook(spec, host, &record.request, hooks.kind, hook)?;
         let (streams, ends) = Streams::new(&state)
             .map_err(|errno| HookError::new(hooks.kind, index, hook, Problem::Start(errno)))?;
         let process = {
@@ -52,7 +49,9 @@ fn run_inside(hooks: &Hooks, record: &Record, mut state: State, spec: &Spec, hos
 fn start(plan: &plan::Plan, descriptors: &Descriptors<'_>, record: &Record) -> Result<Process> {
     let filters = plan.filters.iter().map(crate::seccomp::Profile::compile).collect::<Result<Vec<_>>>()?;
     let cgroup = record.cgroup.open()?;
-    launch(plan, &filters, descriptors, Some(cgroup), &mut Nobody).map(|(process, _)| process)
+    let container =
+        record.init.open()?.ok_or_else(|| Error::Died("the container died before its hooks ran".into()))?;
+    launch(plan, &filters, descriptors, Some(cgroup), &mut Guest { container }).map(|(process, _)| process)
 }
 
 /// A hook that can't be executed is told like one that failed.
@@ -63,70 +62,10 @@ fn explain(kind: Kind, index: usize, hook: &Hook, error: Error) -> Error {
     }
 }
 
-/// The namespaces of the container that are not ours, by the paths that lead to them.
-fn foreign_namespaces(pid: i32) -> Result<Vec<NamespaceAt>> {
-    let mut foreign = Vec::new();
-    for kind in (1..).map_while(Namespace::from_code) {
-        let (ours, theirs) = (place("self", kind), place(&pid.to_string(), kind));
-        let same = inode(&ours)? == inode(&theirs)?;
-        if !same {
-            foreign.push(NamespaceAt { kind, path: theirs, foreign: false });
-        }
-    }
-    Ok(foreign)
-}
-
-fn place(process: &str, kind: Namespace) -> PathBuf {
-    PathBuf::from(format!("/proc/{process}/ns/{}", namespace_file(kind)))
-}
-
-fn inode(path: &Path) -> Result<Option<u64>> {
-    match rustix::fs::stat(path) {
-        // KERNEL(5.6): time namespaces.
-        Err(rustix::io::Errno::NOENT) => Ok(None),
-        answer => {
-            answer.doing(|| format!("cannot look at {}", path.display())).map(|status| Some(status.st_ino))
-        }
-    }
-}
-
 /// The container's first process as the container numbers it.
 fn inner_pid(pid: i32) -> Result<i32> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).doing(|| format!("cannot read {path}"))?;
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     Ok(numbers.split_whitespace().next_back().and_then(|number| number.parse().ok()).unwrap_or(pid))
-}
-
-/// A hook's plan asks for nothing outside.
-struct Nobody;
-
-fn unasked<T>() -> Result<T> {
-    Err(Error::Died("the plan of a hook asks for something outside of it".into()))
-}
-
-impl Keeper for Nobody {
-    fn keep_cgroup(&mut self, _: &Paths) -> Result<Cgroup> {
-        unasked()
-    }
-
-    fn run_hooks(&mut self, _: &Hooks, _: &Process) -> Result<()> {
-        unasked()
-    }
-
-    fn prepare(&mut self, _: &Process) -> Result<()> {
-        Ok(())
-    }
-
-    fn record(&mut self, _: &Process) -> Result<()> {
-        unasked()
-    }
-
-    fn write_pid_file(&mut self, _: &Path, _: &Process) -> Result<()> {
-        unasked()
-    }
-
-    fn start_socket(&mut self) -> Result<OwnedFd> {
-        unasked()
-    }
 }

@@ -1,24 +1,33 @@
 //! The verbs: what engines and people do with containers.
 
+mod console;
 mod create;
 mod delete;
+mod exec;
+mod guest;
 mod hooks;
+mod pause;
 mod running;
 mod start;
 mod status;
+mod update;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use oci_spec::runtime::LinuxResources;
 use rustix::process::Signal;
 
 use crate::bundle::Bundle;
+use crate::cgroup::{Stats, Watch};
 use crate::error::{Context, Error, Result, Wanted};
-use crate::spec::ContainerId;
+use crate::spec::{ContainerId, ExecProcess};
 use crate::state::{Record, Signs, State, StateRoot};
 
-pub use running::{Exit, Running};
+pub use console::Console;
+pub use exec::ExecOptions;
+pub use running::{Executed, Exit, Running};
 pub use status::Status;
 
 /// How long a command waits for another one that changes the same container, and for processes to die.
@@ -35,6 +44,10 @@ pub struct CreateOptions {
     pub preserve_fds: u32,
     /// Where the process id is written; absolute.
     pub pid_file: Option<PathBuf>,
+    /// Who gets the program's terminal, if it has one.
+    pub console: Console,
+    /// A UNIX stream socket that is sent a pidfd of the container's first process, with the word `standard`.
+    pub pidfd_socket: Option<PathBuf>,
 }
 
 /// A container that has been made.
@@ -76,11 +89,11 @@ impl Container {
     /// The container with that name.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or its record is damaged.
+    /// [`Error::NotFound`].
     pub fn find(root: &StateRoot, id: &ContainerId) -> Result<Self> {
-        match root.peek(id)? {
-            Some(_) => Ok(Container { root: root.clone(), id: id.clone() }),
-            None => Err(Error::NotFound(id.to_string())),
+        match root.has(id)? {
+            true => Ok(Container { root: root.clone(), id: id.clone() }),
+            false => Err(Error::NotFound(id.to_string())),
         }
     }
 
@@ -110,8 +123,17 @@ impl Container {
     /// # Errors
     /// It is gone, or its record is damaged.
     pub fn state(&self) -> Result<State> {
-        let record = self.record()?;
-        Ok(record.state(self.status(&record)?, String::new()))
+        self.state_with_owner(|_| String::new())
+    }
+
+    /// The same with the name of its owner, who is known by the user id.
+    ///
+    /// # Errors
+    /// As for [`Container::state`].
+    pub fn state_with_owner(&self, name: impl FnOnce(u32) -> String) -> Result<State> {
+        let seen = self.root.look(&self.id)?;
+        let (record, awaits_start) = seen.ok_or_else(|| Error::NotFound(self.id.to_string()))?;
+        Ok(record.state(status(&record, awaits_start)?, name(record.owner)))
     }
 
     /// Executes the user's program in a container that was created.
@@ -120,6 +142,14 @@ impl Container {
     /// It was started before, or is dead; or the program can't be executed, or a hook failed: then it is dead.
     pub fn start(&self) -> Result<()> {
         start::start(&self.root, &self.id)
+    }
+
+    /// Starts a further process in the container; it inherits the standard streams of this process, its parent.
+    ///
+    /// # Errors
+    /// The container doesn't run, or is paused; the process can't be started as asked for: then it is gone.
+    pub fn exec(&self, process: &ExecProcess, options: &ExecOptions) -> Result<Executed> {
+        exec::exec(self, process, options)
     }
 
     /// Sends a signal to the container's first process, or with `all` to every one. SIGKILL reaches every process of a
@@ -152,6 +182,58 @@ impl Container {
         }
     }
 
+    /// The processes of the container, also those in cgroups that it made itself, ascending, as this process numbers
+    /// them. Without a private pid namespace a stopped container may have some.
+    ///
+    /// # Errors
+    /// It is gone, or its cgroup can't be read.
+    pub fn pids(&self) -> Result<Vec<u32>> {
+        self.record()?.cgroup.pids()
+    }
+
+    /// What the container has used so far.
+    ///
+    /// # Errors
+    /// It is gone, or its record is damaged.
+    pub fn stats(&self) -> Result<Stats> {
+        Ok(self.record()?.cgroup.stats())
+    }
+
+    /// Watches the container from now on: for memory that runs out, and for the end of its last process.
+    ///
+    /// # Errors
+    /// It is gone, or its record is damaged; or the kernel has no descriptors or watches left.
+    pub fn watch(&self) -> Result<Watch> {
+        self.record()?.cgroup.watch()
+    }
+
+    /// Makes all processes of a container that was created or runs stand still. Waits until they do; where they don't,
+    /// they are let run on.
+    ///
+    /// # Errors
+    /// It is stopped or paused; or a process can't be frozen.
+    pub fn pause(&self) -> Result<()> {
+        pause::pause(&self.root, &self.id)
+    }
+
+    /// Lets the processes of a paused container run on.
+    ///
+    /// # Errors
+    /// It is not paused; or a cgroup around it is frozen.
+    pub fn resume(&self) -> Result<()> {
+        pause::resume(&self.root, &self.id)
+    }
+
+    /// Sets other limits for a container that isn't stopped, all of them or none. Fields that are missing leave their
+    /// limits alone, and so do zeros where they mean that there is no limit to be set; device rules never change.
+    ///
+    /// # Errors
+    /// It is stopped; a limit makes no sense ([`Error::Update`]); the kernel refuses one, or the host has no controller
+    /// for it.
+    pub fn update(&self, resources: &LinuxResources) -> Result<()> {
+        update::update(&self.root, &self.id, resources)
+    }
+
     /// Removes a container and everything that belongs to it. With `force` it is killed first if it runs, and what a
     /// creation that was cut short left behind is removed too; a container that doesn't exist is no error then.
     ///
@@ -163,10 +245,6 @@ impl Container {
 
     fn record(&self) -> Result<Record> {
         self.root.peek(&self.id)?.ok_or_else(|| Error::NotFound(self.id.to_string()))
-    }
-
-    fn status(&self, record: &Record) -> Result<Status> {
-        status(record, self.root.awaits_start(&self.id)?)
     }
 
     fn process(&self, record: &Record) -> Result<OwnedFd> {
@@ -189,6 +267,6 @@ impl Container {
 fn status(record: &Record, awaits_start: bool) -> Result<Status> {
     let alive = record.init.is_alive()?;
     // Its freezer is of interest only where something could be frozen.
-    let frozen = alive && !awaits_start && record.cgroup.is_frozen().unwrap_or(false);
+    let frozen = alive && record.cgroup.is_frozen().unwrap_or(false);
     Ok(Signs { alive, awaits_start, frozen }.status())
 }

@@ -1,6 +1,6 @@
 //! A container whose program this process waits for.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
@@ -42,6 +42,12 @@ impl Running {
         self.process.pidfd.as_fd()
     }
 
+    /// The master of the program's terminal, once: if it has one, and [`Console::Caller`](super::Console::Caller) was to
+    /// get it. The program is hung up when it is closed.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.process.terminal.take()
+    }
+
     /// Sends a signal to the first process.
     ///
     /// # Errors
@@ -72,15 +78,60 @@ impl Running {
     /// # Errors
     /// Somebody else has reaped it.
     pub fn wait(&self) -> Result<Exit> {
-        let answer = rustix::io::retry_on_intr(|| {
-            rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED)
-        });
-        let status = answer.doing(|| "cannot wait for the container".into())?;
-        status
-            .as_ref()
-            .and_then(exit)
-            .ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
+        wait(&self.process)
     }
+}
+
+/// A further process of a container of which this process is the parent.
+#[derive(Debug)]
+pub struct Executed {
+    process: Process,
+}
+
+impl Executed {
+    pub(super) fn new(process: Process) -> Self {
+        Executed { process }
+    }
+
+    /// The process, as this process numbers it.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.process.pid.cast_signed()).unwrap_or(Pid::INIT)
+    }
+
+    /// The master of its terminal, if it has one that was meant for the caller; once.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.process.terminal.take()
+    }
+
+    /// The process; readable when it has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd.as_fd()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It has ended, or the signal is none.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        sys::process::send_signal(self.pidfd(), signal).doing(|| format!("cannot send signal {signal}"))
+    }
+
+    /// Waits until it has ended, and reaps it.
+    ///
+    /// # Errors
+    /// Somebody else has reaped it.
+    pub fn wait(&self) -> Result<Exit> {
+        wait(&self.process)
+    }
+}
+
+fn wait(process: &Process) -> Result<Exit> {
+    let answer = rustix::io::retry_on_intr(|| {
+        rustix::process::waitid(WaitId::PidFd(process.pidfd.as_fd()), WaitIdOptions::EXITED)
+    });
+    let status = answer.doing(|| "cannot wait for the container".into())?;
+    let exit = status.as_ref().and_then(exit);
+    exit.ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
 }
 
 fn exit(status: &WaitIdStatus) -> Option<Exit> {

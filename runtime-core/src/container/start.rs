@@ -14,9 +14,7 @@ use crate::spec::{ContainerId, Spec};
 use crate::state::{Entry, Record, StateRoot};
 
 pub(super) fn start(root: &StateRoot, id: &ContainerId) -> Result<()> {
-    let not_found = || Error::NotFound(id.to_string());
-    let entry = root.lock(id, PATIENCE)?.ok_or_else(not_found)?;
-    let record = entry.record()?.ok_or_else(not_found)?;
+    let (entry, record) = root.lock_recorded(id, PATIENCE)?;
     let wrong = |status| Error::Status { id: id.to_string(), status, wanted: Wanted::Start };
     match status(&record, entry.awaits_start()?)? {
         Status::Created => {}

@@ -44,6 +44,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order in which they run.
+    pub const ALL: [Kind; 6] = [
+        Kind::Prestart,
+        Kind::CreateRuntime,
+        Kind::CreateContainer,
+        Kind::StartContainer,
+        Kind::Poststart,
+        Kind::Poststop,
+    ];
+
     /// The key in config.json.
     pub fn word(self) -> &'static str {
         match self {

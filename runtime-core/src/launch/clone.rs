@@ -18,7 +18,7 @@ use rustix::thread::futex;
 use super::Process;
 use crate::step::Call;
 use crate::sys::arch;
-use crate::sys::process::KeepDumpable;
+use crate::sys::process::{Capabilities, KeepDumpable};
 use crate::sys::signals;
 use crate::wire::{Failure, Report};
 
@@ -26,8 +26,9 @@ use crate::wire::{Failure, Report};
 pub(super) struct Request<'a> {
     /// `CLONE_NEW*` flags.
     pub(super) namespaces: u64,
-    /// User and pid namespaces to be born in, in the order in which they are entered.
-    pub(super) join: &'a [OwnedFd],
+    /// Namespaces to be born in, in the order in which they are entered: a namespace and 0, or a process and the
+    /// `CLONE_NEW*` flags of those of its namespaces that are meant.
+    pub(super) join: &'a [(BorrowedFd<'a>, u64)],
     /// The cgroup (version 2) to be born in.
     pub(super) cgroup: Option<BorrowedFd<'a>>,
     /// The program to execute.
@@ -76,7 +77,9 @@ struct Memory {
     dialogue: RawFd,
     dialogue_place: RawFd,
     descriptors: Vec<(RawFd, RawFd)>,
-    join: Vec<RawFd>,
+    join: Vec<(RawFd, u64)>,
+    /// What is left in force of our capabilities when init is executed, where that matters.
+    capabilities: Option<Capabilities>,
     user_namespace: UserNamespace,
     argument: [u8; 12],
     child_stack: Box<MaybeUninit<Stack>>,
@@ -107,7 +110,8 @@ pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
         dialogue: request.dialogue.as_raw_fd(),
         dialogue_place: request.dialogue_place,
         descriptors: request.descriptors,
-        join: request.join.iter().map(AsRawFd::as_raw_fd).collect(),
+        join: request.join.iter().map(|(fd, flags)| (fd.as_raw_fd(), *flags)).collect(),
+        capabilities: (!request.join.is_empty()).then(Capabilities::without_reading),
         user_namespace: request.user_namespace,
         argument: decimal(request.dialogue_place),
         child_stack: Box::new_uninit(),
@@ -115,13 +119,17 @@ pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
     });
     memory.request = child_request(&memory, namespaces, cgroup);
     let changes_user = memory.user_namespace != UserNamespace::Same;
-    let dumpable = changes_user.then(KeepDumpable::of_this_process);
+    let dumpable = match memory.join.is_empty() {
+        true => changes_user.then(KeepDumpable::of_this_process),
+        // Our memory is about to appear among processes of others.
+        false => Some(KeepDumpable::hidden()),
+    };
     let quiet = signals::block_all();
     let pid = if memory.join.is_empty() { clone_child(&memory) } else { clone_through_joiner(&memory) };
     drop(quiet);
     // SAFETY: the kernel just made this descriptor for us; nobody else knows its number.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pid.map(|_| memory.pidfd.load(Ordering::Acquire))?) };
-    Ok((Process { pid: pid?, pidfd }, Newborn { memory, _dumpable: dumpable }))
+    Ok((Process { pid: pid?, pidfd, terminal: None }, Newborn { memory, _dumpable: dumpable }))
 }
 
 fn no_request() -> libc::clone_args {
@@ -209,8 +217,8 @@ fn leave() -> ! {
 extern "C" fn joiner(memory: usize) -> ! {
     // SAFETY: our parent passed the address of a `Memory` that it keeps until we have left.
     let memory = unsafe { &*(memory as *const Memory) };
-    for namespace in &memory.join {
-        let answer = call(libc::SYS_setns, [*namespace as usize, 0, 0, 0, 0]);
+    for (namespace, flags) in &memory.join {
+        let answer = call(libc::SYS_setns, [*namespace as usize, *flags as usize, 0, 0, 0]);
         if answer < 0 {
             memory.failure.store(-answer as i32, Ordering::Release);
             leave();
@@ -241,6 +249,7 @@ extern "C" fn child(memory: usize) -> ! {
         place(memory, *ours, *theirs);
     }
     place(memory, memory.dialogue, memory.dialogue_place);
+    hide(memory);
     let arguments: [*const c_char; 3] = [c"runtime-init".as_ptr(), memory.argument.as_ptr().cast(), null()];
     let environment: [*const c_char; 1] = [null()];
     let empty: &CStr = c"";
@@ -255,6 +264,24 @@ extern "C" fn child(memory: usize) -> ! {
         ],
     );
     give_up(memory, Call::ExecInit, answer)
+}
+
+/// No descriptor of our caller's survives the execution, and where others may look at us, the program may not be read:
+/// the kernel then lets nobody trace it. The execution gives root its capabilities back.
+fn hide(memory: &Memory) {
+    let above = memory.dialogue_place as usize + 1;
+    let close_on_exec = libc::CLOSE_RANGE_CLOEXEC as usize;
+    let answer = call(libc::SYS_close_range, [above, u32::MAX as usize, close_on_exec, 0, 0]);
+    if answer < 0 {
+        give_up(memory, Call::CloseRange, answer);
+    }
+    if let Some(capabilities) = &memory.capabilities {
+        let (header, sets) = capabilities.addresses();
+        let answer = call(libc::SYS_capset, [header, sets, 0, 0, 0]);
+        if answer < 0 {
+            give_up(memory, Call::Capset, answer);
+        }
+    }
 }
 
 /// Gives a descriptor the number that it has in the program.

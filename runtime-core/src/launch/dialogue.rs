@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
 use crate::wire::{Failure, GO, Report};
@@ -20,6 +20,13 @@ pub(crate) enum Heard {
     AtBarrier(u32),
     /// A step failed.
     Failed(Failure),
+    /// It was born once more.
+    Born {
+        /// The number of the step.
+        step: u32,
+        /// The newborn's process id.
+        pid: u32,
+    },
     /// Its end is closed: it executed the program, or it is dead.
     End,
 }
@@ -76,11 +83,26 @@ impl Dialogue {
 
     /// Waits for the next thing that init says.
     pub(crate) fn hear(&self) -> Result<Heard, Errno> {
+        self.hear_with_descriptor().map(|(heard, _)| heard)
+    }
+
+    /// Waits for the next thing that init says, and for what it hands over with it.
+    pub(super) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let heard = self.hear_into(&mut control)?;
+        let descriptor = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        Ok((heard, descriptor))
+    }
+
+    fn hear_into(&self, control: &mut RecvAncillaryBuffer<'_>) -> Result<Heard, Errno> {
         let mut bytes = [0; Report::SIZE];
-        let mut control = RecvAncillaryBuffer::default();
         let heard = loop {
             let mut place = [IoSliceMut::new(&mut bytes)];
-            match rustix::net::recvmsg(&self.socket, &mut place, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            match rustix::net::recvmsg(&self.socket, &mut place, control, RecvFlags::CMSG_CLOEXEC) {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait_until_readable()?,
                 heard => break heard,
@@ -92,6 +114,7 @@ impl Dialogue {
             Ok(message) => match Report::from_bytes(bytes.get(..message.bytes).unwrap_or_default()) {
                 Some(Report::AtBarrier { step }) => Ok(Heard::AtBarrier(step)),
                 Some(Report::Failed(failure)) => Ok(Heard::Failed(failure)),
+                Some(Report::Born { step, pid }) => Ok(Heard::Born { step, pid }),
                 None => Err(Errno::BADMSG),
             },
             Err(errno) => Err(errno),

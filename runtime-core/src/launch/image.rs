@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, Mode, SealFlags};
 
 use crate::error::{Context, Result};
 
@@ -14,11 +14,30 @@ const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 /// way of /proc finds it sealed (CVE-2019-5736).
 pub(super) fn image() -> Result<BorrowedFd<'static>> {
     static IMAGE: OnceLock<OwnedFd> = OnceLock::new();
-    match IMAGE.get() {
+    kept(&IMAGE, || sealed_file(c"runtime-init", MemfdFlags::EXEC, PROGRAM))
+}
+
+/// The same for a process that is born among the container's own: nobody may read this file, so that whoever executes it
+/// can't be traced, from its first instruction on (CVE-2016-9962).
+pub(super) fn opaque_image() -> Result<BorrowedFd<'static>> {
+    static IMAGE: OnceLock<OwnedFd> = OnceLock::new();
+    kept(&IMAGE, || {
+        let file = sealed_file(c"runtime-init", MemfdFlags::EXEC, PROGRAM)?;
+        rustix::fs::fchmod(&file, Mode::XUSR | Mode::XGRP | Mode::XOTH)
+            .doing(|| "cannot hide the init program".into())?;
+        Ok(file)
+    })
+}
+
+fn kept(
+    place: &'static OnceLock<OwnedFd>,
+    make: impl FnOnce() -> Result<OwnedFd>,
+) -> Result<BorrowedFd<'static>> {
+    match place.get() {
         Some(image) => Ok(image.as_fd()),
         None => {
-            let made = sealed_file(c"runtime-init", MemfdFlags::EXEC, PROGRAM)?;
-            Ok(IMAGE.get_or_init(|| made).as_fd())
+            let made = make()?;
+            Ok(place.get_or_init(|| made).as_fd())
         }
     }
 }

@@ -125,7 +125,7 @@ fn refuse_own(kind: Namespace, path: &Path, namespace: &OwnedFd) -> Result<()> {
 }
 
 /// The name of a namespace in `/proc/PID/ns`.
-pub(crate) fn file_name(kind: Namespace) -> &'static str {
+fn file_name(kind: Namespace) -> &'static str {
     match kind {
         Namespace::User => "user",
         Namespace::Mount => "mnt",

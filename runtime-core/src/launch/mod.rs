@@ -8,25 +8,26 @@ mod image;
 mod loans;
 mod procfs;
 mod report;
+mod terminal;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use rustix::process::WaitId;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::cgroup::{Cgroup, Paths};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
-use crate::plan::{Action, Deed, NamespaceAt, Plan};
+use crate::plan::{Action, Deed, Plan};
 use crate::step::{Namespace, Step};
 use crate::wire::{Blob, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
 use dialogue::{Dialogue, Heard};
-pub(crate) use loans::file_name as namespace_file;
 pub(crate) use report::unexpected;
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
@@ -41,6 +42,8 @@ pub(crate) trait Keeper {
     fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()>;
     /// The socket on which init waits for `start`.
     fn start_socket(&mut self) -> Result<OwnedFd>;
+    /// The container's first process, whose namespaces a further one enters.
+    fn container(&self) -> Result<BorrowedFd<'_>>;
     /// Keeps the cgroup, which was just made, for the end.
     fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
 }
@@ -52,6 +55,8 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
     /// The process itself, whatever becomes of its id.
     pub(crate) pidfd: OwnedFd,
+    /// The master of its terminal, if it has one and the plan left it to the caller.
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 /// How far a walk went.
@@ -77,7 +82,7 @@ pub(crate) fn launch(
     let mut walk = Walk { plan, filters, descriptors, keeper, cgroup, born: None, due: Due::Nothing };
     let reached = walk.through();
     match (reached, walk.born.take()) {
-        (Ok(reached), Some(born)) => Ok((born.process, reached)),
+        (Ok(reached), Some(born)) => Ok((born.finished(), reached)),
         (Ok(_), None) => Err(no_process()),
         (Err(error), Some(born)) => Err(born.end(plan, error)),
         (Err(error), None) => Err(error),
@@ -107,6 +112,8 @@ struct Born {
     dialogue: Dialogue,
     memory: Option<Newborn>,
     process: Process,
+    /// What the process was before it was born once more.
+    former: Option<OwnedFd>,
 }
 
 impl Walk<'_> {
@@ -119,6 +126,8 @@ impl Walk<'_> {
                 Deed::Init(Step::AwaitStart) => return Ok(Reached::AwaitingStart),
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
                 Deed::Init(Step::AwaitWord) => self.give_word()?,
+                Deed::Init(Step::Emerge { .. }) => self.meet_newborn(number)?,
+                Deed::Init(Step::OpenTerminal { .. }) => self.take_terminal(number)?,
                 Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
             }
@@ -131,7 +140,21 @@ impl Walk<'_> {
             Action::CreateCgroup(paths) => self.cgroup = Some(self.keeper.keep_cgroup(paths)?),
             Action::SetLimit(knob) => self.cgroup()?.apply(knob)?,
             Action::RestrictDevices(rules) => self.cgroup()?.restrict(rules)?,
-            Action::Clone { new, join, into_cgroup } => self.give_birth(new, join, *into_cgroup)?,
+            Action::Clone { new, join, into_cgroup } => {
+                let join: Vec<OwnedFd> = join.iter().map(loans::open_joined).collect::<Result<_>>()?;
+                let join: Vec<_> = join.iter().map(|each| (each.as_fd(), 0)).collect();
+                self.give_birth(new, &join, *into_cgroup)?;
+            }
+            Action::LendContainer => {
+                let container = self.container()?;
+                self.lend(container)?;
+            }
+            Action::SetAffinity(cpus) => {
+                let pid = rustix::process::Pid::from_raw(self.process()?.pid.cast_signed());
+                let mut set = CpuSet::new();
+                cpus.below(CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
+                sched_setaffinity(pid, &set).doing(|| "sched_setaffinity".into())?;
+            }
             Action::WriteIdMaps { uids, gids } => {
                 id_maps::write(self.process()?.pid, uids, gids)?;
                 self.born()?.dialogue.go().doing(lost)?;
@@ -150,6 +173,15 @@ impl Walk<'_> {
                 crate::sys::process::set_limit(self.process()?.pid, *resource, *soft, *hard)
                     .doing(|| "prlimit".into())?;
             }
+            Action::SendTerminal(socket) => terminal::send(&self.opened_terminal()?, socket)?,
+            Action::KeepTerminal => {
+                let master = self.opened_terminal()?;
+                terminal::leave_newlines(&master)?;
+                self.born_mut()?.process.terminal = Some(master);
+            }
+            Action::SendPidfd { socket, word } => {
+                terminal::send_descriptor(socket, word, self.process()?.pidfd.as_fd())?;
+            }
             Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
             Action::RunHooks(hooks) => {
                 on_process(&self.born, |process| self.keeper.run_hooks(hooks, process))?
@@ -162,17 +194,27 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn give_birth(&mut self, new: &[Namespace], join: &[NamespaceAt], into_cgroup: bool) -> Result<()> {
+    /// A copy: what the keeper has can't be held on to while the walk goes on.
+    fn container(&self) -> Result<OwnedFd> {
+        let container = self.keeper.container()?;
+        rustix::io::fcntl_dupfd_cloexec(container, 3).doing(|| "cannot prepare the init program".into())
+    }
+
+    fn give_birth(
+        &mut self,
+        new: &[Namespace],
+        join: &[(BorrowedFd<'_>, u64)],
+        into_cgroup: bool,
+    ) -> Result<()> {
         let doing = || "cannot prepare the init program".to_string();
-        let join: Vec<OwnedFd> = join.iter().map(loans::open_joined).collect::<Result<_>>()?;
         let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
         let theirs = self.descriptors.out_of_the_way(theirs).doing(doing)?;
         let (descriptors, _copies) = self.descriptors.moves().doing(doing)?;
         let (process, memory) = clone::birth(Request {
             namespaces: new.iter().map(|kind| clone_flag(*kind)).sum(),
-            join: &join,
+            join,
             cgroup: self.cgroup.as_ref().filter(|_| into_cgroup).and_then(Cgroup::birthplace),
-            image: image::image()?,
+            image: if join.is_empty() { image::image()? } else { image::opaque_image()? },
             parent_end: dialogue.as_fd(),
             dialogue: theirs.as_fd(),
             dialogue_place: self.descriptors.end(),
@@ -180,7 +222,7 @@ impl Walk<'_> {
             user_namespace: UserNamespace::of(self.plan),
         })
         .doing(|| "clone3".into())?;
-        self.born = Some(Born { dialogue, memory: Some(memory), process });
+        self.born = Some(Born { dialogue, memory: Some(memory), process, former: None });
         self.due = Due::Plan;
         Ok(())
     }
@@ -216,6 +258,40 @@ impl Walk<'_> {
         self.born()?.dialogue.go().doing(lost)
     }
 
+    /// Init was born once more: from here on it is that process.
+    fn meet_newborn(&mut self, number: u32) -> Result<()> {
+        self.give_due()?;
+        match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
+            (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
+                let born = self.born_mut()?;
+                born.memory.take();
+                let former = std::mem::replace(&mut born.process.pidfd, pidfd);
+                born.process.pid = pid;
+                born.former = Some(former);
+                Ok(())
+            }
+            (heard, _) => Err(unexpected(self.plan, heard)),
+        }
+    }
+
+    /// Init opens a terminal, and hands over its master.
+    fn take_terminal(&mut self, number: u32) -> Result<()> {
+        self.give_due()?;
+        match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
+            (Heard::AtBarrier(step), Some(master)) if step == number => {
+                self.born_mut()?.process.terminal = Some(master);
+                Ok(())
+            }
+            (heard, _) => Err(unexpected(self.plan, heard)),
+        }
+    }
+
+    /// The terminal that init has opened.
+    fn opened_terminal(&mut self) -> Result<OwnedFd> {
+        let none = || Error::Died("the plan hands over a terminal before it opens one".into());
+        self.born_mut()?.process.terminal.take().ok_or_else(none)
+    }
+
     fn meet_at(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
         match self.born()?.dialogue.hear().doing(lost)? {
@@ -244,12 +320,22 @@ impl Walk<'_> {
         self.born.as_ref().ok_or_else(no_process)
     }
 
+    fn born_mut(&mut self) -> Result<&mut Born> {
+        self.born.as_mut().ok_or_else(no_process)
+    }
+
     fn process(&self) -> Result<&Process> {
         self.born().map(|born| &born.process)
     }
 }
 
 impl Born {
+    /// The process, about which there is nothing more to say.
+    fn finished(self) -> Process {
+        self.former.iter().for_each(reap);
+        self.process
+    }
+
     /// Ends the process after an error, and says what the error was: when the dialogue broke off, init may have said
     /// why before.
     fn end(self, plan: &Plan, error: Error) -> Error {
@@ -261,6 +347,7 @@ impl Born {
         };
         drop(self.dialogue);
         self.process.end();
+        self.former.iter().for_each(reap);
         error
     }
 }
@@ -269,10 +356,14 @@ impl Process {
     /// Kills the process and waits until it is gone.
     pub(crate) fn end(&self) {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
-        let exited = rustix::process::WaitIdOptions::EXITED;
-        // An engine's own reaper may have been faster.
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), exited);
+        reap(&self.pidfd);
     }
+}
+
+/// Waits for the end of a child.
+fn reap(child: &OwnedFd) {
+    // An engine's own reaper may have been faster.
+    let _ = rustix::process::waitid(WaitId::PidFd(child.as_fd()), rustix::process::WaitIdOptions::EXITED);
 }
 
 fn on_process(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<()>) -> Result<()> {

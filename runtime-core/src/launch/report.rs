@@ -31,7 +31,7 @@ pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
         Heard::End => {
             Error::Died("the container's first process died while the container was being made".into())
         }
-        Heard::AtBarrier(step) => {
+        Heard::AtBarrier(step) | Heard::Born { step, .. } => {
             Error::Died(format!("the init program stands at step {step}, where it should not"))
         }
     }

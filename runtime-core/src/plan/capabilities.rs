@@ -49,6 +49,11 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// The names of config.json, by number.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    NAMES.iter().map(|name| format!("CAP_{name}"))
+}
+
 /// The capability that loading a system call filter needs where new privileges are not forbidden.
 pub(super) const SYS_ADMIN: u64 = 1 << 21;
 

@@ -29,6 +29,8 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     rootfs::make_devices(plan, spec)?;
     // Hooks see the mounts, and the host's tree beside them: some add mounts of their own.
     hooks::before_pivot(plan, spec);
+    // While something may be made in /dev.
+    rootfs::open_terminal(plan, spec, request)?;
     // Parameters are written while /proc/sys may be written.
     rootfs::write_sysctls(plan, spec)?;
     rootfs::hide(plan, spec)?;

@@ -1,13 +1,14 @@
 //! When hooks run (config.md, "POSIX-platform Hooks"), and how one gets into the container. How they are watched is
 //! `crate::hooks`' business.
 
+use super::affinity::Affinity;
 use super::draft::{Draft, path, text};
-use super::{Action, NamespaceAt, Plan, Pointer, Request, identity, namespaces};
+use super::{Action, Plan, Pointer, Request, identity, inside};
 use crate::error::ConfigError;
 use crate::hooks::{Hook, Kind, planned};
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Namespace, Point, Step};
+use crate::step::{Point, Step};
 
 /// The hooks that see the container's mounts and the host's tree.
 pub(super) fn before_pivot(plan: &mut Draft, spec: &Spec) {
@@ -34,7 +35,7 @@ fn run(plan: &mut Draft, spec: &Spec, kind: Kind) {
     }
 }
 
-/// Plans one hook that runs inside: in the namespaces that differ from ours, before or after the root was changed.
+/// Plans one hook that runs inside: in the container's namespaces, before or after the root was changed.
 ///
 /// A hook of the start is looked up in the container, so it may be a program of the image: it gets no more than the
 /// container's own program.
@@ -42,31 +43,25 @@ pub(crate) fn hook(
     spec: &Spec,
     host: &Host,
     request: &Request,
-    foreign: &[NamespaceAt],
     kind: Kind,
     hook: &Hook,
 ) -> Result<Plan, ConfigError> {
+    const STREAMS: u32 = 3;
     let mut draft = Draft::default();
     let plan = &mut draft;
     let origin = kind.pointer();
-    let into_cgroup = host.has_clone_into_cgroup();
-    let in_user_namespace = foreign.iter().any(|namespace| namespace.kind == Namespace::User);
-    let joined = namespaces::Joined::sort(foreign, in_user_namespace);
-    let join = joined.at_birth.clone();
-    plan.host(origin.clone(), Action::Clone { new: Vec::new(), join, into_cgroup });
-    if !into_cgroup || !host.cgroups.v1.is_empty() {
-        plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
-    }
-    const STREAMS: u32 = 3;
-    plan.init(Pointer::NONE, namespaces::isolate(host, STREAMS));
-    plan.init(Pointer::NONE, Step::Conceal);
-    joined.enter(plan, &Pointer::NONE);
+    inside::start_process(plan, host, Affinity::default());
+    inside::isolate(plan, host, STREAMS);
+    inside::enter(plan, spec);
     let seccomp = if kind == Kind::StartContainer { identity::seccomp_profile(spec)? } else { None };
     if kind == Kind::StartContainer {
+        inside::change_root(plan, spec, request)?;
         identity::shed(plan, spec, host, seccomp.is_some())?;
+        inside::emerge(plan, spec, false);
         identity::confine(plan, spec, host, seccomp.as_ref())?;
     } else {
         plan.init(origin.clone(), identity::root_in(path(&origin, &request.rootfs)?));
+        inside::emerge(plan, spec, false);
     }
     let argv = hook.argv().unwrap_or_default();
     plan.init(

@@ -79,6 +79,8 @@ impl Display for Action {
                 }
                 if *into_cgroup { write!(f, ", in the cgroup") } else { Ok(()) }
             }
+            Action::LendContainer => write!(f, "name the container's first process"),
+            Action::SetAffinity(cpus) => write!(f, "let it run on the processors {cpus}"),
             Action::WriteIdMaps { uids, gids } => {
                 write!(f, "map user ids {} and group ids {}", Maps(uids), Maps(gids))
             }
@@ -93,6 +95,9 @@ impl Display for Action {
             }
             Action::SetOomScoreAdj(score) => write!(f, "set oom_score_adj to {score}"),
             Action::RunHooks(hooks) => hooks.fmt(f),
+            Action::SendTerminal(socket) => write!(f, "send the terminal to {}", socket.display()),
+            Action::KeepTerminal => write!(f, "keep the terminal for the caller"),
+            Action::SendPidfd { socket, word } => write!(f, "send a pidfd ({word}) to {}", socket.display()),
             Action::WritePidFile(path) => write!(f, "write the process id to {}", path.display()),
             Action::Record => write!(f, "record the container"),
         }
@@ -132,14 +137,7 @@ impl Display for Step<Owned> {
             Step::SetPropagation { to } => write!(f, "make the root mount {}", to.word()),
             Step::MountRoot { path } => write!(f, "mount the root file system {}", text(path)),
             Step::HoldRoot { path } => write!(f, "hold the root file system {}", text(path)),
-            Step::Mount { fstype, data, copy_up, flags, propagation, at, .. } => {
-                write!(f, "mount {} on {}", text(fstype), text(&at.path))?;
-                let data = Some(text(data)).filter(|data| !data.is_empty());
-                let mut options: Vec<String> = data.into_iter().chain(flag_words(*flags)).collect();
-                options.extend(copy_up.then(|| "with a copy of what it covers".into()));
-                options.extend(propagation.iter().map(|change| change.word().into()));
-                if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
-            }
+            Step::Mount { .. } => mount(f, self),
             Step::AttachMount { at } => write!(f, "attach it at {}", text(&at.path)),
             Step::MakeNodes { directory, nodes, links, .. } => {
                 let names: Vec<String> = nodes
@@ -157,6 +155,13 @@ impl Display for Step<Owned> {
                 Point::Ready => write!(f, "wait until the container is recorded"),
                 Point::Start => write!(f, "wait for the word to start"),
             },
+            Step::OpenTerminal { rows, columns, owner, console, .. } => {
+                write!(f, "open a terminal for user {owner}")?;
+                if (*rows, *columns) != (0, 0) {
+                    write!(f, " of {columns} columns and {rows} rows")?;
+                }
+                if *console { write!(f, ", and mount it on /dev/console") } else { Ok(()) }
+            }
             Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
             Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
             Step::MaskPaths { paths } => write!(f, "mask {}", list(paths)),
@@ -176,16 +181,13 @@ impl Display for Step<Owned> {
             Step::DropBounding { capabilities } => {
                 write!(f, "drop {} capabilities from the bounding set", capabilities.count_ones())
             }
-            Step::BecomeUser { uid, gid, groups, umask, directory, .. } => {
-                write!(f, "become user {uid}, group {gid}")?;
-                if !groups.is_empty() {
-                    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-                    write!(f, ", groups {}", groups.join(", "))?;
-                }
-                write!(f, ", umask {umask:04o}, in {}", text(directory))
-            }
+            Step::BecomeUser { .. } => become_user(f, self),
             Step::FindProgram { candidates } => write!(f, "find the program: {}", list(candidates)),
             Step::FindHome { uid } => write!(f, "find the home of user {uid}"),
+            Step::EnterContainer { kinds } => {
+                write!(f, "enter the container's {} namespaces", namespaces(kinds.iter().copied()))
+            }
+            Step::Emerge { .. } => write!(f, "be born once more, in the container's pid namespace"),
             Step::AwaitWord => write!(f, "wait for the word to start"),
             Step::AwaitStart => write!(f, "wait for start"),
             Step::InstallSeccomp { .. } => write!(f, "install the system call filter"),
@@ -200,6 +202,26 @@ impl Display for Step<Owned> {
             Step::Execute { arguments, .. } => write!(f, "execute {}", list_with(arguments, " ")),
         }
     }
+}
+
+fn mount(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
+    let Step::Mount { fstype, data, copy_up, flags, propagation, at, .. } = step else { return Ok(()) };
+    write!(f, "mount {} on {}", text(fstype), text(&at.path))?;
+    let data = Some(text(data)).filter(|data| !data.is_empty());
+    let mut options: Vec<String> = data.into_iter().chain(flag_words(*flags)).collect();
+    options.extend(copy_up.then(|| "with a copy of what it covers".into()));
+    options.extend(propagation.iter().map(|change| change.word().into()));
+    if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
+}
+
+fn become_user(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
+    let Step::BecomeUser { uid, gid, groups, umask, directory, .. } = step else { return Ok(()) };
+    write!(f, "become user {uid}, group {gid}")?;
+    if !groups.is_empty() {
+        let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+        write!(f, ", groups {}", groups.join(", "))?;
+    }
+    write!(f, ", umask {umask:04o}, in {}", text(directory))
 }
 
 fn text(text: &CStr) -> String {

@@ -3,11 +3,14 @@
 //! Planning does no I/O. Every fact about the machine comes in [`Host`](crate::Host), so that a plan for any machine
 //! can be made, and tested, anywhere.
 
+mod affinity;
 mod capabilities;
 mod create;
 mod draft;
+mod exec;
 mod hooks;
 mod identity;
+mod inside;
 mod limits;
 mod listing;
 mod mounts;
@@ -16,6 +19,7 @@ mod options;
 mod program;
 mod request;
 mod rootfs;
+mod terminal;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -27,10 +31,15 @@ use crate::hooks::Hooks;
 use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
+pub use affinity::Cpus;
+pub(crate) use capabilities::names as capability_names;
 pub use create::create;
+pub use exec::{Joining, exec};
 pub(crate) use hooks::hook;
 pub(crate) use namespaces::has_new as has_new_namespace;
+pub(crate) use options::names as mount_options;
 pub use request::Request;
+pub use terminal::WindowSize;
 
 /// The planner's form of a step: it owns its texts and lists.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,6 +177,10 @@ pub enum Action {
         /// Whether the process is born in its cgroup (version 2).
         into_cgroup: bool,
     },
+    /// Sends the container's first process to init, which is about to enter its namespaces.
+    LendContainer,
+    /// Chooses the processors on which the process may run, of those that its cgroup allows.
+    SetAffinity(Cpus),
     /// Writes the user namespace's maps and lets the process go on.
     WriteIdMaps {
         /// User ids.
@@ -199,6 +212,17 @@ pub enum Action {
     SetOomScoreAdj(i32),
     /// Runs hooks, one after the other.
     RunHooks(Hooks),
+    /// Sends the master of the terminal, which init has just opened, to a socket.
+    SendTerminal(PathBuf),
+    /// Keeps the master of the terminal for the caller, who stands between it and his own.
+    KeepTerminal,
+    /// Sends a pidfd of the process to a socket.
+    SendPidfd {
+        /// The socket's path.
+        socket: PathBuf,
+        /// What is sent along.
+        word: &'static str,
+    },
     /// Writes the process id where the caller wants it.
     WritePidFile(PathBuf),
     /// Writes the container's record: from here on it exists for every command.

@@ -115,6 +115,22 @@ pub(super) fn mount_flags(attributes: u64) -> u64 {
 /// Options that ask for what happens anyway.
 const DEFAULTS: [&str; 3] = ["defaults", "silent", "loud"];
 
+/// Options that stand for themselves.
+const SPECIAL: [&str; 6] = ["bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"];
+
+/// All words that are options of mounts, and not of file systems, sorted.
+pub(crate) fn names() -> Vec<String> {
+    let attributes = ATTRIBUTES.iter().flat_map(|(on, off, _)| [*on, *off]);
+    let flat: Vec<_> = attributes.chain(ACCESS_TIMES.iter().map(|(name, _)| *name)).collect();
+    let deep = flat.iter().map(|name| format!("r{name}"));
+    let instance = INSTANCE.iter().flat_map(|(on, off, _)| [*on, *off]);
+    let propagation = (1..).map_while(Propagation::from_code).map(Propagation::word);
+    let single = SPECIAL.into_iter().chain(DEFAULTS).chain(instance).chain(propagation);
+    let mut names: Vec<String> = single.chain(flat.iter().copied()).map(str::to_owned).chain(deep).collect();
+    names.sort_unstable();
+    names
+}
+
 impl Options {
     /// Reads the options of a mount.
     pub(super) fn of(mount: &Mount, origin: &Pointer) -> Result<Self, ConfigError> {
@@ -232,6 +248,20 @@ mod tests {
         for word in words.split_whitespace() {
             assert_eq!(parse(&[word]).unwrap().data, [], "{word}");
         }
+    }
+
+    #[test]
+    fn the_names_are_those_that_are_known() {
+        let names = names();
+        for name in &names {
+            assert_eq!(parse(&[name]).unwrap().data, [], "{name}");
+        }
+        let words = "async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev \
+            nosymfollow private ratime rbind rro rrw rshared silent suid sync tmpcopyup unbindable idmap ridmap";
+        for word in words.split_whitespace() {
+            assert!(names.iter().any(|name| name == word), "{word}");
+        }
+        assert!(names.is_sorted_by(|one, next| one < next), "each once: {names:?}");
     }
 
     #[test]

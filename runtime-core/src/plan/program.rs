@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use super::draft::{Draft, text};
-use super::{Action, Pointer, Request, hooks, limits};
+use super::{Action, Joining, Pointer, Request, hooks, limits, terminal};
 use crate::error::ConfigError;
 use crate::spec::Spec;
 use crate::step::{Point, Step};
@@ -29,6 +29,7 @@ pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
 pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
     let (mut before, mut after) = (Draft::default(), Draft::default());
     limits::limit_process(&mut before, spec);
+    terminal::send_pidfd(&mut before, request.pidfd_socket.as_deref(), "standard");
     if let Some(path) = &request.pid_file {
         before.host(Pointer::NONE, Action::WritePidFile(path.clone()));
     }
@@ -49,6 +50,20 @@ pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Res
     }
     plan.entries.append(&mut after.entries);
     Ok(())
+}
+
+/// A further process is complete: what only the parent may set, and where the caller finds it.
+pub(super) fn present(plan: &mut Draft, spec: &Spec, joining: &Joining) {
+    let mut before = Draft::default();
+    limits::limit_process(&mut before, spec);
+    terminal::send_pidfd(&mut before, joining.pidfd_socket.as_deref(), "setns");
+    if let Some(path) = &joining.pid_file {
+        before.host(Pointer::NONE, Action::WritePidFile(path.clone()));
+    }
+    if !before.entries.is_empty() {
+        plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });
+        plan.entries.append(&mut before.entries);
+    }
 }
 
 /// The end of init.

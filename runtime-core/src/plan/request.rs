@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::WindowSize;
 use crate::spec::ContainerId;
 
 /// The circumstances of a container's creation.
@@ -23,6 +24,13 @@ pub struct Request {
     pub inherited_descriptors: u32,
     /// Where the process id is written.
     pub pid_file: Option<PathBuf>,
+    /// The socket to which the terminal's master is sent, if the configuration asks for a terminal. Without one, the
+    /// caller gets the master.
+    pub console_socket: Option<PathBuf>,
+    /// The terminal's size, instead of that of the configuration.
+    pub terminal_size: Option<WindowSize>,
+    /// The socket to which a pidfd of the container's first process is sent.
+    pub pidfd_socket: Option<PathBuf>,
 }
 
 impl Request {
@@ -37,6 +45,9 @@ impl Request {
             no_new_keyring: false,
             inherited_descriptors: STANDARD_STREAMS,
             pid_file: None,
+            console_socket: None,
+            terminal_size: None,
+            pidfd_socket: None,
         }
     }
 }

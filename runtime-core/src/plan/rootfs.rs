@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use super::draft::{Draft, inside, path, text};
 use super::mounts::{covers_dev, late_readonly};
 use super::namespaces::Wish;
-use super::{Action, Loan, LoanSource, Owned, Pointer, Request};
+use super::{Action, Loan, LoanSource, Owned, Pointer, Request, terminal};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -214,6 +214,18 @@ fn borrow(plan: &mut Draft, device: &Device) -> Result<(), ConfigError> {
     };
     plan.init(device.origin.clone(), Step::AttachMount { at });
     Ok(())
+}
+
+/// The terminal of the program, which is the container's console.
+pub(super) fn open_terminal(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
+    let Some(process) = spec.oci().process() else { return Ok(()) };
+    let order = terminal::Order {
+        socket: request.console_socket.as_deref(),
+        size: request.terminal_size,
+        console: has_mount_namespace(spec),
+        control: true,
+    };
+    terminal::open(plan, process, order)
 }
 
 /// Kernel parameters.

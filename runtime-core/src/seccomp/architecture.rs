@@ -59,6 +59,11 @@ const X32_BIT: u32 = 0x4000_0000;
 /// `__AUDIT_ARCH_CONVENTION_MIPS64_N32`: 32-bit pointers and arguments on a 64-bit machine.
 const MIPS_N32: u32 = 0x2000_0000;
 
+/// libseccomp's names in full.
+pub(super) fn constants() -> impl Iterator<Item = String> {
+    NAMES.iter().map(|(token, _)| Architecture { token: *token }.constant())
+}
+
 impl Architecture {
     /// The architecture that this program was built for.
     pub(super) const NATIVE: Self = Architecture { token: NATIVE };

@@ -23,5 +23,7 @@ mod program;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 pub use profile::Profile;
+pub(crate) use vocabulary::{actions, architectures, flags, operators};

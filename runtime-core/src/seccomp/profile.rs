@@ -176,6 +176,21 @@ fn action(
     }
 }
 
+/// Whether a rule may have this action.
+pub(super) fn accepts_action(name: LinuxSeccompAction) -> bool {
+    action(name, None, &Fields { action: "", errno: "" }, || Pointer::NONE).is_ok()
+}
+
+/// Whether a profile may list this architecture.
+pub(super) fn accepts_architecture(arch: oci_spec::runtime::Arch) -> bool {
+    architectures(&[arch]).is_ok()
+}
+
+/// Whether a profile may have this flag.
+pub(super) fn accepts_flag(flag: LinuxSeccompFilterFlag) -> bool {
+    flags(Some(&[flag]), true).is_ok()
+}
+
 fn architectures(listed: &[oci_spec::runtime::Arch]) -> Result<Vec<Architecture>, ConfigError> {
     let mut architectures = vec![Architecture::NATIVE];
     for (index, arch) in listed.iter().enumerate() {

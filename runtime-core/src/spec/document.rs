@@ -13,85 +13,102 @@ use super::{MAX_SIZE, name, quoted, shortened};
 use crate::error::ConfigError;
 use crate::plan::Pointer;
 
+/// The members that lead from the top to a value, `*` standing for every element or member.
+type Path = &'static [&'static str];
+
 /// Fields that config.json may have and this runtime can't honour yet: refused rather than ignored, since each of them
 /// would leave the container weaker or other than asked for.
-const UNSUPPORTED: [&str; 9] = [
-    "/process/apparmorProfile",
-    "/process/selinuxLabel",
-    "/process/scheduler",
-    "/process/ioPriority",
-    "/linux/mountLabel",
-    "/linux/intelRdt",
-    "/linux/memoryPolicy",
-    "/linux/netDevices",
-    "/linux/personality/flags",
+const UNSUPPORTED: [Path; 9] = [
+    &["process", "apparmorProfile"],
+    &["process", "selinuxLabel"],
+    &["process", "scheduler"],
+    &["process", "ioPriority"],
+    &["linux", "mountLabel"],
+    &["linux", "intelRdt"],
+    &["linux", "memoryPolicy"],
+    &["linux", "netDevices"],
+    &["linux", "personality", "flags"],
 ];
+
+/// Whether a field may be used; it is known to exist.
+pub(crate) fn accepts(pointer: &str) -> bool {
+    let steps: Vec<&str> = pointer.split('/').skip(1).collect();
+    !UNSUPPORTED.contains(&steps.as_slice())
+}
 
 /// Members that mean nothing on Linux, or nothing any more; they are dropped whatever they contain.
-const IGNORED: [(&str, &[&str]); 4] = [
-    ("", &["vm", "windows", "solaris", "freebsd", "zos", "uidMappings", "gidMappings"]),
-    ("/process", &["commandLine"]),
-    ("/process/user", &["username"]),
-    ("/linux/intelRdt", &["enableCMT", "enableMBM"]),
+const IGNORED: [(Path, &[&str]); 4] = [
+    (&[], &["vm", "windows", "solaris", "freebsd", "zos", "uidMappings", "gidMappings"]),
+    (&["process"], &["commandLine"]),
+    (&["process", "user"], &["username"]),
+    (&["linux", "intelRdt"], &["enableCMT", "enableMBM"]),
 ];
 
-/// Members for which an empty string is the same as none; `*` stands for every element of a list.
-const EMPTY_IS_NONE: [(&str, &[&str]); 7] = [
-    ("", &["hostname", "domainname"]),
-    ("/process", &["apparmorProfile", "selinuxLabel"]),
-    ("/process/execCPUAffinity", &["initial", "final"]),
-    ("/linux", &["cgroupsPath", "rootfsPropagation", "mountLabel"]),
-    ("/linux/seccomp", &["listenerPath", "listenerMetadata"]),
-    ("/linux/namespaces/*", &["path"]),
-    ("/mounts/*", &["type", "source"]),
+/// Members for which an empty string is the same as none.
+const EMPTY_IS_NONE: [(Path, &[&str]); 7] = [
+    (&[], &["hostname", "domainname"]),
+    (&["process"], &["apparmorProfile", "selinuxLabel"]),
+    (&["process", "execCPUAffinity"], &["initial", "final"]),
+    (&["linux"], &["cgroupsPath", "rootfsPropagation", "mountLabel"]),
+    (&["linux", "seccomp"], &["listenerPath", "listenerMetadata"]),
+    (&["linux", "namespaces", "*"], &["path"]),
+    (&["mounts", "*"], &["type", "source"]),
 ];
 
-/// Where an object is expected, `*` standing for every element or member. The types would take a list for one, its
-/// elements being the members in the order of their declaration in oci-spec.
-const OBJECTS: [&str; 33] = [
-    "/root",
-    "/process",
-    "/process/consoleSize",
-    "/process/user",
-    "/process/capabilities",
-    "/process/execCPUAffinity",
-    "/process/rlimits/*",
-    "/mounts/*",
-    "/mounts/*/uidMappings/*",
-    "/mounts/*/gidMappings/*",
-    "/hooks",
-    "/hooks/*/*",
-    "/linux",
-    "/linux/namespaces/*",
-    "/linux/uidMappings/*",
-    "/linux/gidMappings/*",
-    "/linux/timeOffsets/*",
-    "/linux/devices/*",
-    "/linux/personality",
-    "/linux/seccomp",
-    "/linux/seccomp/syscalls/*",
-    "/linux/seccomp/syscalls/*/args/*",
-    "/linux/resources",
-    "/linux/resources/devices/*",
-    "/linux/resources/memory",
-    "/linux/resources/cpu",
-    "/linux/resources/pids",
-    "/linux/resources/blockIO",
-    "/linux/resources/blockIO/*/*",
-    "/linux/resources/hugepageLimits/*",
-    "/linux/resources/network",
-    "/linux/resources/network/priorities/*",
-    "/linux/resources/rdma/*",
+/// Where an object is expected. The types would take a list for one, its elements being the members in the order of
+/// their declaration in oci-spec.
+const OBJECTS: [Path; 33] = [
+    &["root"],
+    &["process"],
+    &["process", "consoleSize"],
+    &["process", "user"],
+    &["process", "capabilities"],
+    &["process", "execCPUAffinity"],
+    &["process", "rlimits", "*"],
+    &["mounts", "*"],
+    &["mounts", "*", "uidMappings", "*"],
+    &["mounts", "*", "gidMappings", "*"],
+    &["hooks"],
+    &["hooks", "*", "*"],
+    &["linux"],
+    &["linux", "namespaces", "*"],
+    &["linux", "uidMappings", "*"],
+    &["linux", "gidMappings", "*"],
+    &["linux", "timeOffsets", "*"],
+    &["linux", "devices", "*"],
+    &["linux", "personality"],
+    &["linux", "seccomp"],
+    &["linux", "seccomp", "syscalls", "*"],
+    &["linux", "seccomp", "syscalls", "*", "args", "*"],
+    &["linux", "resources"],
+    &["linux", "resources", "devices", "*"],
+    &["linux", "resources", "memory"],
+    &["linux", "resources", "cpu"],
+    &["linux", "resources", "pids"],
+    &["linux", "resources", "blockIO"],
+    &["linux", "resources", "blockIO", "*", "*"],
+    &["linux", "resources", "hugepageLimits", "*"],
+    &["linux", "resources", "network"],
+    &["linux", "resources", "network", "priorities", "*"],
+    &["linux", "resources", "rdma", "*"],
 ];
 
 /// Parses a document; the second value is what is odd about it.
 pub(super) fn read(raw: &[u8]) -> Result<(Box<oci::Spec>, Vec<ConfigError>), ConfigError> {
+    read_changed(raw, |_| Ok(()))
+}
+
+/// The same for a document with changes.
+pub(super) fn read_changed(
+    raw: &[u8],
+    change: impl Fn(&mut Value) -> Result<(), ConfigError>,
+) -> Result<(Box<oci::Spec>, Vec<ConfigError>), ConfigError> {
     if raw.len() > MAX_SIZE {
         let problem = format!("the file has {} bytes and may have {MAX_SIZE} at most", raw.len());
         return Err(ConfigError::new("", problem));
     }
-    let (document, warnings) = prepare(raw)?;
-    let spec = serde_json::from_value(document).or_else(|_| again_with_path(raw))?;
+    let (document, warnings) = prepare(raw, &change)?;
+    let spec = serde_json::from_value(document).or_else(|_| again_with_path(raw, &change))?;
     // JSON can't contain the byte itself, only this escape; nearly no document does.
     if raw.contains(&b'\\') && raw.windows(6).any(|six| six == br"\u0000") {
         refuse_nul(&spec)?;
@@ -99,12 +116,16 @@ pub(super) fn read(raw: &[u8]) -> Result<(Box<oci::Spec>, Vec<ConfigError>), Con
     Ok((spec, warnings))
 }
 
-fn prepare(raw: &[u8]) -> Result<(Value, Vec<ConfigError>), ConfigError> {
+type Change<'a> = &'a dyn Fn(&mut Value) -> Result<(), ConfigError>;
+
+fn prepare(raw: &[u8], change: Change<'_>) -> Result<(Value, Vec<ConfigError>), ConfigError> {
     let mut document = serde_json::from_slice(raw).map_err(not_json)?;
     check_version(&document)?;
+    change(&mut document)?;
     drop_ignored(&mut document);
     drop_empty(&mut document);
     add_user(&mut document);
+    drop_missing_pids_limit(&mut document);
     refuse_unsupported(&document)?;
     refuse_lists_for_objects(&document)?;
     require_device_numbers(&document)?;
@@ -138,29 +159,31 @@ fn is_version_1(version: &str) -> bool {
 
 fn drop_ignored(document: &mut Value) {
     for (parent, members) in IGNORED {
-        let Some(Value::Object(object)) = document.pointer_mut(parent) else { continue };
-        for member in members {
-            object.remove(*member);
-        }
+        each_object(document, parent, &mut |object| {
+            members.iter().for_each(|member| drop(object.remove(*member)))
+        });
     }
 }
 
 fn drop_empty(document: &mut Value) {
     for (parent, members) in EMPTY_IS_NONE {
-        match parent.strip_suffix("/*") {
-            Some(list) => elements_mut(document, list).for_each(|object| drop_empty_members(object, members)),
-            None => {
-                if let Some(Value::Object(object)) = document.pointer_mut(parent) {
-                    drop_empty_members(object, members);
-                }
-            }
-        }
+        each_object(document, parent, &mut |object| drop_empty_members(object, members));
     }
 }
 
-fn elements_mut<'a>(document: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Map<String, Value>> {
-    let list = document.pointer_mut(list).and_then(Value::as_array_mut);
-    list.into_iter().flatten().filter_map(Value::as_object_mut)
+fn each_object(value: &mut Value, path: &[&str], act: &mut dyn FnMut(&mut Map<String, Value>)) {
+    match (path, value) {
+        ([], Value::Object(object)) => act(object),
+        (["*", rest @ ..], Value::Array(list)) => {
+            list.iter_mut().for_each(|element| each_object(element, rest, act));
+        }
+        ([step, rest @ ..], Value::Object(members)) => {
+            if let Some(member) = members.get_mut(*step) {
+                each_object(member, rest, act);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn drop_empty_members(object: &mut Map<String, Value>, members: &[&str]) {
@@ -181,18 +204,24 @@ fn add_user(document: &mut Value) {
     }
 }
 
-fn refuse_unsupported(document: &Value) -> Result<(), ConfigError> {
-    let asked = |pointer: &&&str| document.pointer(pointer).is_some_and(|value| !is_nothing(value));
-    match UNSUPPORTED.iter().find(asked) {
-        Some(pointer) => {
-            Err(ConfigError::new(*pointer, format!("{} is not supported yet; leave it out", dotted(pointer))))
-        }
-        None => Ok(()),
+// The types read a missing limit as one of zero, with which no process can be made.
+fn drop_missing_pids_limit(document: &mut Value) {
+    let Some(Value::Object(resources)) = document.pointer_mut("/linux/resources") else { return };
+    let limit = |pids: &Value| pids.get("limit").is_none_or(Value::is_null);
+    if resources.get("pids").is_some_and(|pids| pids.is_object() && limit(pids)) {
+        resources.remove("pids");
     }
 }
 
-fn dotted(pointer: &str) -> String {
-    pointer.trim_start_matches('/').replace('/', ".")
+fn refuse_unsupported(document: &Value) -> Result<(), ConfigError> {
+    let at = |path: Path| path.iter().try_fold(document, |value, step| value.get(step));
+    match UNSUPPORTED.iter().find(|path| at(path).is_some_and(|value| !is_nothing(value))) {
+        Some(path) => {
+            let pointer = path.iter().fold(Pointer::NONE, |pointer, step| pointer.child(step));
+            Err(ConfigError::new(pointer, format!("{} is not supported yet; leave it out", path.join("."))))
+        }
+        None => Ok(()),
+    }
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -216,24 +245,23 @@ fn refuse_lists_for_objects(document: &Value) -> Result<(), ConfigError> {
 }
 
 /// The way to the first list where the pattern leads, last step first.
-fn list_at(value: &Value, pattern: &str) -> Option<Vec<String>> {
-    let Some(pattern) = pattern.strip_prefix('/') else {
+fn list_at(value: &Value, pattern: &[&str]) -> Option<Vec<String>> {
+    let [step, rest @ ..] = pattern else {
         return value.is_array().then(Vec::new);
     };
-    let (step, rest) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
     let below = |step: &dyn ToString, value| {
         let mut path = list_at(value, rest)?;
         path.push(step.to_string());
         Some(path)
     };
     match value {
-        Value::Array(list) if step == "*" => {
+        Value::Array(list) if *step == "*" => {
             list.iter().enumerate().find_map(|(index, element)| below(&index, element))
         }
-        Value::Object(members) if step == "*" => {
+        Value::Object(members) if *step == "*" => {
             members.iter().find_map(|(key, member)| below(&name(key), member))
         }
-        Value::Object(members) => below(&step, members.get(step)?),
+        Value::Object(members) => below(step, members.get(*step)?),
         _ => None,
     }
 }
@@ -275,15 +303,15 @@ fn drop_unknown_capabilities(document: &mut Value) -> Vec<ConfigError> {
     warnings
 }
 
-fn is_capability(name: &str) -> bool {
+pub(super) fn is_capability(name: &str) -> bool {
     let name: serde::de::value::StrDeserializer<'_, ValueError> = name.into_deserializer();
     oci::Capability::deserialize(name).is_ok()
 }
 
 /// Parses a document that the types refused once more, slowly: with nulls taken as absent, also where oci-spec has no
 /// room for an absent value, and with a record of where parsing is.
-fn again_with_path(raw: &[u8]) -> Result<Box<oci::Spec>, ConfigError> {
-    let (mut document, _) = prepare(raw)?;
+fn again_with_path(raw: &[u8], change: Change<'_>) -> Result<Box<oci::Spec>, ConfigError> {
+    let (mut document, _) = prepare(raw, change)?;
     drop_nulls(&mut document);
     serde_path_to_error::deserialize(document).map_err(mistyped)
 }

@@ -4,7 +4,9 @@
 //! to `plan`.
 
 mod document;
+mod exec;
 mod id;
+mod resources;
 mod rules;
 pub mod sysctl;
 mod template;
@@ -16,7 +18,10 @@ use oci_spec::runtime as oci;
 
 use crate::error::ConfigError;
 
+pub(crate) use document::accepts;
+pub use exec::{ExecProcess, ProcessChanges};
 pub use id::ContainerId;
+pub use resources::resources;
 pub use sysctl::sysctl_path;
 pub use template::{OCI_VERSION, template, template_text};
 
@@ -45,6 +50,17 @@ impl Spec {
         let (oci, mut warnings) = document::read(&raw)?;
         rules::check(&oci)?;
         warnings.extend(rules::warnings(&oci));
+        Ok(Spec { oci, raw, warnings })
+    }
+
+    /// Reads the document of a container, with another process in the place of its own: that of `exec`. What is wrong
+    /// with it is told with pointers that begin with `/process`.
+    ///
+    /// # Errors
+    /// As for [`Spec::parse`], or the process is none.
+    pub fn parse_with(raw: Vec<u8>, process: &ExecProcess) -> Result<Spec, ConfigError> {
+        let (oci, warnings) = document::read_changed(&raw, |document| process.put_into(document))?;
+        rules::check(&oci)?;
         Ok(Spec { oci, raw, warnings })
     }
 

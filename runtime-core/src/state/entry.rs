@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use oci_spec::runtime::LinuxResources;
 use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, renameat, statat};
 use rustix::io::Errno;
 use rustix::net::{
@@ -12,10 +13,10 @@ use rustix::net::{
 };
 
 use super::file::{self, absent, unlink};
-use super::record::{Intent, Record};
+use super::record::{Intent, Record, Resources, VERSION};
 use super::root::StateRoot;
 use crate::error::{Context, Result};
-use crate::spec::ContainerId;
+use crate::spec::{ContainerId, Spec};
 
 const INTENT: &str = "intent.json";
 /// The intent is removed last.
@@ -23,7 +24,10 @@ const LAST: &CStr = c"intent.json";
 pub(super) const STATE: &str = "state.json";
 /// The record before it is shown.
 const UNPUBLISHED: &str = "state.json.new";
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
+const RESOURCES: &str = "resources.json";
+/// The resources before they hold.
+const UNPUBLISHED_RESOURCES: &str = "resources.json.new";
 const START: &str = "start.sock";
 
 /// A container's directory, locked: until this is dropped, no other command changes the container.
@@ -147,6 +151,39 @@ impl Entry {
     pub fn config(&self) -> Result<Option<Vec<u8>>> {
         let content = file::read(self.dir.as_fd(), CONFIG);
         content.doing(|| format!("cannot read {}", self.path().join(CONFIG).display()))
+    }
+
+    /// Writes down resources that are about to be set; nobody sees them yet.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn prepare_resources(&self, resources: &LinuxResources) -> Result<()> {
+        let document = Resources { version: VERSION, id: self.id.clone(), resources: resources.clone() };
+        file::write_json(self.dir.as_fd(), UNPUBLISHED_RESOURCES, &document, &self.path())
+    }
+
+    /// Shows the resources that were written down: from here on they are the container's.
+    ///
+    /// # Errors
+    /// Nothing was written down, or the file can't be renamed.
+    pub fn publish_resources(&self) -> Result<()> {
+        renameat(&self.dir, UNPUBLISHED_RESOURCES, &self.dir, RESOURCES)
+            .doing(|| format!("cannot make {}", self.path().join(RESOURCES).display()))
+    }
+
+    /// The container's resources: as they were set last, or as config.json has them.
+    ///
+    /// # Errors
+    /// [`crate::Error::Damaged`], [`crate::Error::Config`]; or a file can't be read.
+    pub fn resources(&self) -> Result<LinuxResources> {
+        let changed: Option<Resources> =
+            file::read_json(self.dir.as_fd(), RESOURCES, &self.id, &self.path())?;
+        if let Some(changed) = changed {
+            return Ok(changed.resources);
+        }
+        let spec = Spec::parse(self.config()?.unwrap_or_default())?;
+        let linux = spec.oci().linux().as_ref();
+        Ok(linux.and_then(|linux| linux.resources().clone()).unwrap_or_default())
     }
 
     /// Makes the socket on which init waits for `start`. While it exists, the container is `created`. Only the

@@ -6,6 +6,7 @@
 //! └── ID             0711; a command that changes the container holds a lock on this directory
 //!     ├── intent.json   what is about to be made: all that is needed to remove the traces of an interrupted create
 //!     ├── config.json   the bundle's configuration, as it was
+//!     ├── resources.json  the resources since an update; without it they are those of config.json
 //!     ├── state.json    what was made; from here on the container exists for every command
 //!     └── start.sock    where init waits for `start`; while it is here, the container is only created
 //! ```
@@ -47,8 +48,8 @@ impl Signs {
     pub fn status(self) -> Status {
         match self {
             Signs { alive: false, .. } => Status::Stopped,
-            Signs { awaits_start: true, .. } => Status::Created,
             Signs { frozen: true, .. } => Status::Paused,
+            Signs { awaits_start: true, .. } => Status::Created,
             _ => Status::Running,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
@@ -90,6 +91,14 @@ impl Record {
     }
 }
 
+/// The resources of a container that were changed since it was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Resources {
+    pub(super) version: u32,
+    pub(super) id: ContainerId,
+    pub(super) resources: LinuxResources,
+}
+
 /// What `state` and `list` print, and hooks are told (runtime.md, "State"). The keys have the order in which runc
 /// prints them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,13 +130,23 @@ pub fn timestamp() -> String {
     humantime::format_rfc3339_nanos(SystemTime::now()).to_string()
 }
 
-/// What both files say about themselves.
+/// What all these files say about themselves.
 pub(super) trait Document {
     fn version(&self) -> u32;
     fn id(&self) -> &ContainerId;
 }
 
 impl Document for Intent {
+    fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn id(&self) -> &ContainerId {
+        &self.id
+    }
+}
+
+impl Document for Resources {
     fn version(&self) -> u32 {
         self.version
     }

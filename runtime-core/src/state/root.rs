@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, openat, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, openat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -127,6 +128,17 @@ impl StateRoot {
         self.clone().locked(id.clone(), dir, patience)
     }
 
+    /// Locks a container that exists, and reads what was made.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; and as for [`StateRoot::lock`] and [`Entry::record`].
+    pub fn lock_recorded(&self, id: &ContainerId, patience: Duration) -> Result<(Entry, Record)> {
+        let missing = || Error::NotFound(id.to_string());
+        let entry = self.lock(id, patience)?.ok_or_else(missing)?;
+        let record = entry.record()?.ok_or_else(missing)?;
+        Ok((entry, record))
+    }
+
     pub(super) fn locked(self, id: ContainerId, dir: OwnedFd, patience: Duration) -> Result<Option<Entry>> {
         wait_for_lock(&dir, &id, patience)?;
         let stat = fstat(&dir).doing(|| format!("cannot look at {}", self.place(&id).display()))?;
@@ -140,6 +152,40 @@ impl StateRoot {
     pub fn peek(&self, id: &ContainerId) -> Result<Option<Record>> {
         let Some(dir) = self.directory(id)? else { return Ok(None) };
         file::read_json(dir.as_fd(), entry::STATE, id, &self.place(id))
+    }
+
+    /// Whether there is a container with that name, which has been made.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn has(&self, id: &ContainerId) -> Result<bool> {
+        let path = Path::new(id.as_str()).join(entry::STATE);
+        let found = absent(statat(self.fd(), &path, AtFlags::SYMLINK_NOFOLLOW));
+        let doing = || format!("cannot look at {}", self.0.path.join(&path).display());
+        Ok(!reserved(id) && found.doing(doing)?.is_some())
+    }
+
+    /// The config.json that a container was made from, seen without its lock.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn config(&self, id: &ContainerId) -> Result<Option<Vec<u8>>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        let content = file::read(dir.as_fd(), entry::CONFIG);
+        content.doing(|| format!("cannot read {}", self.place(id).join(entry::CONFIG).display()))
+    }
+
+    /// A container's record, and whether its start socket is there, seen without its lock and with one look at its
+    /// directory.
+    ///
+    /// # Errors
+    /// As for [`StateRoot::peek`].
+    pub fn look(&self, id: &ContainerId) -> Result<Option<(Record, bool)>> {
+        let Some(dir) = self.directory(id)? else { return Ok(None) };
+        let path = self.place(id);
+        let record = file::read_json(dir.as_fd(), entry::STATE, id, &path)?;
+        let awaits_start = entry::has_start_socket(dir.as_fd(), &path)?;
+        Ok(record.map(|record| (record, awaits_start)))
     }
 
     /// Whether a container's start socket is there, seen without its lock.

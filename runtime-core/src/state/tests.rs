@@ -460,7 +460,7 @@ fn the_start_socket_may_have_a_long_path() {
 fn the_signs_of_a_container_tell_its_status() {
     let status = |alive, awaits_start, frozen| Signs { alive, awaits_start, frozen }.status();
     assert_eq!(status(false, true, true), Status::Stopped);
-    assert_eq!(status(true, true, true), Status::Created);
+    assert_eq!(status(true, true, true), Status::Paused);
     assert_eq!(status(true, true, false), Status::Created);
     assert_eq!(status(true, false, true), Status::Paused);
     assert_eq!(status(true, false, false), Status::Running);

@@ -25,30 +25,48 @@ pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result
 
 /// Keeps this process as dumpable as it is now: a child that shares our memory takes that away when it changes user.
 #[derive(Debug)]
-pub(crate) struct KeepDumpable(());
+pub(crate) struct KeepDumpable {
+    hides: bool,
+}
 
 /// Several threads may give birth at once. What the first of them found is restored as often as one of them is done:
-/// each sees what its own child did, and none takes what another one's child did for the state to keep.
+/// each sees what its own child did, and none takes what another one's child did for the state to keep. While one of
+/// them hides our memory, nothing is restored.
 #[derive(Debug)]
 struct Keepers {
     count: usize,
+    hiding: usize,
     was_dumpable: bool,
 }
 
-static KEEPERS: Mutex<Keepers> = Mutex::new(Keepers { count: 0, was_dumpable: false });
+static KEEPERS: Mutex<Keepers> = Mutex::new(Keepers { count: 0, hiding: 0, was_dumpable: false });
 
 fn keepers() -> MutexGuard<'static, Keepers> {
     KEEPERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeepDumpable {
+    /// Restores it at the end.
     pub(crate) fn of_this_process() -> Self {
+        Self::begin(false)
+    }
+
+    /// Takes it away until the end: nobody may look at our memory.
+    pub(crate) fn hidden() -> Self {
+        Self::begin(true)
+    }
+
+    fn begin(hides: bool) -> Self {
         let mut keepers = keepers();
         if keepers.count == 0 {
             keepers.was_dumpable = is_dumpable();
         }
         keepers.count += 1;
-        KeepDumpable(())
+        if hides {
+            keepers.hiding += 1;
+            set_dumpable(false);
+        }
+        KeepDumpable { hides }
     }
 }
 
@@ -56,16 +74,52 @@ impl Drop for KeepDumpable {
     fn drop(&mut self) {
         let mut keepers = keepers();
         keepers.count -= 1;
-        if keepers.was_dumpable && !is_dumpable() {
-            // SAFETY: the call takes numbers only.
-            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
+        keepers.hiding -= usize::from(self.hides);
+        if keepers.hiding == 0 && keepers.was_dumpable && !is_dumpable() {
+            set_dumpable(true);
         }
     }
+}
+
+fn set_dumpable(wanted: bool) {
+    // SAFETY: the call takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, i32::from(wanted)) };
 }
 
 fn is_dumpable() -> bool {
     // SAFETY: the call takes numbers only.
     unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
+}
+
+/// Capabilities of this thread, in the form of `capset`.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Capabilities {
+    /// The version of the form, and the thread: 0 is the caller.
+    header: [u32; 2],
+    /// Effective, permitted and inheritable: bits 0 to 31, then 32 to 63.
+    sets: [u32; 6],
+}
+
+impl Capabilities {
+    const VERSION_3: u32 = 0x2008_0522;
+    /// Those that let a file be read whatever its permissions say: DAC_OVERRIDE and DAC_READ_SEARCH.
+    const READING: u32 = 1 << 1 | 1 << 2;
+
+    /// What this thread has, but without the ones for reading in force.
+    pub(crate) fn without_reading() -> Self {
+        let mut capabilities = Capabilities { header: [Self::VERSION_3, 0], sets: [0; 6] };
+        let (header, sets) = (capabilities.header.as_mut_ptr(), capabilities.sets.as_mut_ptr());
+        // SAFETY: version 3 fills two times three words. It can't fail for the caller itself.
+        unsafe { libc::syscall(libc::SYS_capget, header, sets) };
+        capabilities.sets[0] &= !Self::READING;
+        capabilities
+    }
+
+    /// Where a system call finds the header and the sets.
+    pub(crate) fn addresses(&self) -> (usize, usize) {
+        (self.header.as_ptr() as usize, self.sets.as_ptr() as usize)
+    }
 }
 
 /// Sends a signal by number: real-time signals have no name.

@@ -28,6 +28,8 @@ pub struct Contender {
     pub name: String,
     path: PathBuf,
     root: PathBuf,
+    directory: PathBuf,
+    cgroup: String,
     plain: Bundle,
     filtered: Bundle,
 }
@@ -49,6 +51,13 @@ fn peer(name: &str) -> Option<PathBuf> {
     found.or_else(|| find(Path::new(name)))
 }
 
+fn resident(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Plain => "resident",
+        Shape::Filtered => "resident-filtered",
+    }
+}
+
 /// State directories lie on a tmpfs, as below /run on every host; we are in a mount namespace of our own.
 fn mount_state(root: &Path) {
     let made = std::fs::create_dir_all(root).and_then(|()| {
@@ -68,7 +77,8 @@ impl Contender {
         });
         let root = directory.join("state");
         mount_state(&root);
-        Self { name: name.to_owned(), path, root, plain, filtered }
+        let name = name.to_owned();
+        Self { name, path, root, directory: directory.to_owned(), cgroup, plain, filtered }
     }
 
     /// Whether it can do no more than `run` a plain container.
@@ -98,6 +108,31 @@ impl Contender {
         command.arg(self.plain.inside("")).arg(format!("/sys/fs/cgroup/bench-{}-floor", std::process::id()));
         command.arg("/bin/true");
         command
+    }
+
+    /// Makes the containers that `exec` enters.
+    ///
+    /// # Errors
+    /// When one of them does not run.
+    pub fn settle(&self) -> Result<(), String> {
+        for shape in [Shape::Plain, Shape::Filtered] {
+            let id = resident(shape);
+            let cgroup = format!("{}-{id}", self.cgroup);
+            let bundle = Bundle::new(self.directory.join(id), &cgroup, |config| {
+                config["process"]["args"] = json!(["/bin/sleep", "1000000"]);
+                if shape == Shape::Filtered {
+                    config["linux"]["seccomp"] = integration::seccomp::docker_sized();
+                }
+            });
+            // Nobody waits for the end of its output.
+            spawn::time(&mut self.call(&["run", "--detach", "--bundle", &text(&bundle.path), id]))?;
+        }
+        Ok(())
+    }
+
+    /// The command that runs a program in one of them.
+    pub fn exec(&self, shape: Shape) -> Command {
+        self.call(&["exec", resident(shape), "/bin/true"])
     }
 
     /// Whether it really runs the payload: a program that does nothing is the fastest of all.
@@ -184,7 +219,9 @@ impl Contender {
     /// Removes what a contender that failed half-way may have left.
     pub fn clean(&self) {
         if !self.is_floor() {
-            let _ = self.call(&["delete", "--force", "bench"]).output();
+            for id in ["bench", resident(Shape::Plain), resident(Shape::Filtered)] {
+                let _ = self.call(&["delete", "--force", id]).output();
+            }
         }
         let _ = fs::remove_dir(format!("/sys/fs/cgroup/bench-{}-{}", std::process::id(), self.name));
     }
