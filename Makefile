@@ -9,17 +9,23 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
 run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
+# Engines, and what they and their tests call; a program is looked for in PATH.
+test-engines: NEEDS += dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
+	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
+	/usr/lib/podman/netavark=netavark /var/lib/dpkg/info/busybox-static.list=busybox-static
 
 sign = $(firstword $(subst =, ,$1))
 package = $(lastword $(subst =, ,$1))
-missing = $(strip $(foreach need,$(NEEDS),$(if $(wildcard $(call sign,$(need))),,$(call package,$(need)))))
+there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1))))
+missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test bench build man install clean root needs components
+.PHONY: help run test test-engines bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
+	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
 	@echo 'make man      writes the manual pages to $(TARGET_DIR)/man'
@@ -35,6 +41,10 @@ test: root needs components
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps
 	$(CARGO) package --package runtime-core --offline --allow-dirty
 	$(CARGO) test --workspace --no-fail-fast
+	$(MAKE) --no-print-directory test-engines
+
+test-engines: root needs
+	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
 
 bench: root needs
 	$(CARGO) build --release --package runtime-cli --package integration

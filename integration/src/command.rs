@@ -121,12 +121,22 @@ impl Call {
         output: PathBuf,
         groups: &Groups,
     ) -> Self {
+        Self::entering(world.entrance(), program, arguments, output, groups)
+    }
+
+    /// Prepares a command that calls `enter` between fork and exec: nothing but system calls.
+    pub fn entering<A: AsRef<OsStr>>(
+        enter: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+        program: &OsStr,
+        arguments: impl IntoIterator<Item = A>,
+        output: PathBuf,
+        groups: &Groups,
+    ) -> Self {
         adopt_orphans();
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).current_dir("/").process_group(0);
         let line = format!("{command:?}");
-        let enter = world.entrance();
-        // SAFETY: between fork and exec this makes one system call, on a descriptor that stays open.
+        // SAFETY: between fork and exec this makes system calls only, on descriptors that stay open.
         unsafe { command.pre_exec(enter) };
         Self { command, output, line, groups: Arc::clone(groups) }
     }
@@ -219,12 +229,20 @@ impl Running {
     ///
     /// # Panics
     /// When it does not end within [`DEADLINE`]; it is killed then.
-    pub fn finish(mut self) -> Outcome {
-        if !ends_within(self.pid(), DEADLINE) {
+    pub fn finish(self) -> Outcome {
+        self.finish_within(DEADLINE)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end in time; it is killed then.
+    pub fn finish_within(mut self, time: Duration) -> Outcome {
+        if !ends_within(self.pid(), time) {
             let _ = self.child.kill();
             let _ = self.child.wait();
             let said = text(self.output.with_extension("err"));
-            panic!("still running after {DEADLINE:?}: {}\n{said}", self.line);
+            panic!("still running after {time:?}: {}\n{said}", self.line);
         }
         let exit = self.child.wait().expect("a child can be waited for").into();
         disclaim(self.pid());

@@ -17,6 +17,7 @@ pub mod bpf;
 pub mod bundle;
 pub mod command;
 pub mod container;
+pub mod engines;
 pub mod expected;
 pub mod gaps;
 pub mod killer;

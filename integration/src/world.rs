@@ -170,6 +170,11 @@ pub fn move_to_lone_cgroup2() -> io::Result<()> {
     // SAFETY: no other thread relies on sharing its working directory with this one, and no descriptor is unshared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount_lone_cgroup2()
+}
+
+/// Mounts cgroup2, and nothing else, at `/sys/fs/cgroup` of the calling thread's mount namespace, which is its own.
+pub(crate) fn mount_lone_cgroup2() -> io::Result<()> {
     while unmount(CGROUPS, UnmountFlags::DETACH).is_ok() {}
     mount("none", CGROUPS, "cgroup2", MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV, None)?;
     Ok(rustix::fs::accessat(CWD, CGROUPS, rustix::fs::Access::EXISTS, rustix::fs::AtFlags::empty())?)

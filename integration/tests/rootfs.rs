@@ -215,6 +215,16 @@ fn devices_are_made_and_others_refused() {
 }
 
 #[test]
+fn the_hosts_ptmx_does_not_take_the_place_of_the_containers() {
+    let test = Test::new();
+    let outcome = test.run_with(|config| {
+        config["linux"]["devices"] = json!([{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]);
+        shell(config, "readlink /dev/ptmx");
+    });
+    assert_eq!(outcome.ok().stdout, "pts/ptmx\n");
+}
+
+#[test]
 fn another_file_at_the_path_of_a_device_is_an_error() {
     promise("another file at the path of a device", || {
         let test = Test::new();

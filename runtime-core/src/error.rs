@@ -123,6 +123,8 @@ fn program_problem(name: &str, searched: bool, errno: Errno) -> String {
     match (errno, searched) {
         (Errno::NOENT, true) => "executable file not found in $PATH".into(),
         (Errno::NOENT, false) => format!("stat {name}: {}", words(errno)),
+        // Some engines know the second half only, and by it that the program can't be executed.
+        (Errno::ISDIR, _) => format!("{}: {}", words(errno), words(Errno::ACCESS)),
         _ => words(errno),
     }
 }
@@ -268,6 +270,14 @@ impl<T> Context<T> for std::io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_engines_look_for_is_said_of_programs() {
+        assert_eq!(program_problem("sh", true, Errno::NOENT), "executable file not found in $PATH");
+        assert_eq!(program_problem("/sh", false, Errno::NOENT), "stat /sh: no such file or directory");
+        assert_eq!(program_problem("/etc", false, Errno::ISDIR), "is a directory: permission denied");
+        assert_eq!(program_problem("/etc", false, Errno::ACCESS), "permission denied");
+    }
 
     #[test]
     fn what_is_quoted_stays_on_its_line() {

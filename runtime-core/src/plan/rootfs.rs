@@ -109,9 +109,12 @@ struct Device {
     host_path: PathBuf,
 }
 
+/// The devices of the configuration. Engines that hand on all of the host's hand on its `/dev/ptmx`, in whose place
+/// every container has its own.
 fn asked_devices(spec: &Spec) -> Vec<Device> {
     let asked = spec.oci().linux().as_ref().and_then(|linux| linux.devices().as_ref());
-    asked.into_iter().flatten().enumerate().map(|(index, device)| Device::asked(index, device)).collect()
+    let devices = asked.into_iter().flatten().enumerate().map(|(index, device)| Device::asked(index, device));
+    devices.filter(|device| (device.directory.as_str(), device.name.as_str()) != ("/dev", "ptmx")).collect()
 }
 
 /// The default devices, except those that the configuration replaces.
