@@ -196,6 +196,7 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
 }
 
 /// One of each.
+#[expect(clippy::too_many_lines, reason = "one sample of each step")]
 fn steps() -> Vec<Step<Owned>> {
     let path = || CString::from(c"/some/path");
     let list = || vec![path(), CString::default(), c"\xff".into()];
