@@ -338,10 +338,15 @@ fn exit_137(docker: &Docker) {
 fn out_of_memory(docker: &Docker) {
     docker.room.need_controller("memory");
     let options = ["--memory", "16m", "--memory-swap", "16m"];
-    let name = docker.detached(&options, &["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]);
-    assert_eq!(docker.docker(&["wait", &name]).ok().stdout, "137\n");
-    assert_eq!(docker.inspect(&name, "{{.State.OOMKilled}}"), "true");
-    docker.remove(&name);
+    let noticed = || {
+        let name = docker.detached(&options, &["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]);
+        assert_eq!(docker.docker(&["wait", &name]).ok().stdout, "137\n");
+        let noticed = docker.inspect(&name, "{{.State.OOMKilled}}");
+        docker.remove(&name);
+        noticed == "true"
+    };
+    // The engine hears of it on another way than of the end, and sometimes too late, whatever the runtime.
+    assert!(soon(noticed), "the engine does not say that memory ran out");
 }
 
 fn build(docker: &Docker) {

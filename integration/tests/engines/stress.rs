@@ -83,15 +83,20 @@ struct Victim {
     directory: PathBuf,
 }
 
-/// Kills after 0 to 63 milliseconds, but for `delete` and `kill`, which an engine needs to clear up.
+/// Kills after up to 8 milliseconds, or up to 64, but for `delete` and `kill`, which an engine needs to clear up.
 const SCRIPT: &str = r#"#!/bin/sh
 [ -e "${0%/*}/armed" ] || exec RUNTIME "$@"
 case " $* " in *" delete "*|*" kill "*) exec RUNTIME "$@" ;; esac
-RUNTIME "$@" <&0 &
 number=$(od -An -N1 -tu1 /dev/urandom)
-sleep "$(printf '0.0%02d' $((number % 64)))"
-kill -9 $! 2>/dev/null && echo "$*" >> "${0%/*}/killed"
+[ $((number & 64)) = 0 ] && range=8 || range=64
+delay=$(printf '0.0%02d' $((number % range)))
+RUNTIME "$@" <&0 &
+sleep "$delay"
+kill -9 $! 2>/dev/null
 wait $!
+status=$?
+[ $status != 137 ] || echo "$*" >> "${0%/*}/killed"
+exit $status
 "#;
 
 impl Victim {

@@ -1,5 +1,6 @@
 //! The parent's side of the one conversation with init.
 
+use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,6 +35,8 @@ pub(crate) enum Heard {
 /// A connection to init, while it executes a plan.
 pub(crate) struct Dialogue {
     socket: OwnedFd,
+    /// What a newborn said before it was announced.
+    early: Cell<Option<Heard>>,
 }
 
 impl Dialogue {
@@ -41,12 +44,12 @@ impl Dialogue {
     pub(super) fn pair() -> Result<(Self, OwnedFd), Errno> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        Ok((Dialogue { socket: ours }, theirs))
+        Ok((Dialogue::over(ours), theirs))
     }
 
     /// A connection that was made to the socket on which init waits for `start`.
     pub(crate) fn over(socket: OwnedFd) -> Self {
-        Dialogue { socket }
+        Dialogue { socket, early: Cell::new(None) }
     }
 
     /// Lets init go on past a barrier.
@@ -83,7 +86,27 @@ impl Dialogue {
 
     /// Waits for the next thing that init says.
     pub(crate) fn hear(&self) -> Result<Heard, Errno> {
-        self.hear_with_descriptor().map(|(heard, _)| heard)
+        match self.early.take() {
+            Some(heard) => Ok(heard),
+            None => self.hear_with_descriptor().map(|(heard, _)| heard),
+        }
+    }
+
+    /// Waits until a newborn is announced. It runs from its first moment on, so that its own first words may come
+    /// before the announcement, which is its sibling's; they are kept for the next [`Dialogue::hear`].
+    pub(super) fn hear_of_newborn(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
+        let first = self.hear_with_descriptor()?;
+        if matches!(first.0, Heard::Born { .. } | Heard::End) {
+            return Ok(first);
+        }
+        match self.hear_with_descriptor()? {
+            // There is no newborn.
+            (Heard::End, _) => Ok(first),
+            second => {
+                self.early.set(Some(first.0));
+                Ok(second)
+            }
+        }
     }
 
     /// Waits for the next thing that init says, and for what it hands over with it.
@@ -134,5 +157,34 @@ impl Dialogue {
 impl AsFd for Dialogue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(init: &OwnedFd, report: Report) {
+        rustix::net::send(init, &report.to_bytes(), SendFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn a_newborn_may_speak_before_it_is_announced() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        says(&init, Report::AtBarrier { step: 8 });
+        says(&init, Report::Born { step: 7, pid: 9 });
+        drop(init);
+        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
+        assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
+        assert_eq!(dialogue.hear(), Ok(Heard::End));
+    }
+
+    #[test]
+    fn without_a_newborn_the_failure_is_told() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        let failure = Failure { step: 7, errno: 11, call: 55, item: 0 };
+        says(&init, Report::Failed(failure));
+        drop(init);
+        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Failed(failure));
     }
 }

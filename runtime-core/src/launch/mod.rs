@@ -261,7 +261,7 @@ impl Walk<'_> {
     /// Init was born once more: from here on it is that process.
     fn meet_newborn(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
+        match self.born()?.dialogue.hear_of_newborn().doing(lost)? {
             (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
                 let born = self.born_mut()?;
                 born.memory.take();
