@@ -23,8 +23,8 @@ const OPTIONS: [&str; 14] = [
     "-Cstrip=symbols",
     // No C runtime: the program has its own entry point.
     "-Clink-args=-nostartfiles -nostdlib -static",
-    // Sections share pages: the whole program is a few of them.
-    "-Clink-arg=-Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none",
+    // Sections share pages: the whole program is a few of them. Nobody unwinds it.
+    "-Clink-arg=-Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none,--no-rosegment,--no-eh-frame-hdr",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

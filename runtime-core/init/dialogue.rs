@@ -3,7 +3,7 @@
 use crate::fault::{Fault, Of, Outcome};
 use crate::step::Call;
 use crate::sys::{self, Errno, Fd};
-use crate::wire::{Failure, GO, Message, Report};
+use crate::wire::{Failure, GO, Message, Report, SHORT_PLAN};
 
 /// The socket to the parent. When the parent is gone, every wait ends and so does init.
 pub struct Dialogue {
@@ -19,12 +19,17 @@ impl Dialogue {
         self.socket.raw() as u32
     }
 
-    /// Maps the plan, which comes as a file, with its length.
-    pub fn receive_plan(&self) -> Outcome<Message<'static>> {
-        let mut length = [0; size_of::<u64>()];
-        let (_, plan) = sys::receive(&self.socket, &mut length).of(Call::Receive)?;
-        let plan = plan.ok_or(Fault::malformed())?;
-        let bytes = sys::map(&plan, u64::from_ne_bytes(length) as usize).of(Call::Mmap)?;
+    /// The plan. A short one is the message; otherwise it comes as a file, with its length.
+    pub fn receive_plan<'a>(&self, place: &'a mut [u8; SHORT_PLAN]) -> Outcome<Message<'a>> {
+        let (length, file) = sys::receive(&self.socket, place).of(Call::Receive)?;
+        let message = place.get(..length).unwrap_or_default();
+        let bytes = match file {
+            None => message,
+            Some(file) => {
+                let length = message.first_chunk().ok_or(Fault::malformed())?;
+                sys::map(&file, u64::from_ne_bytes(*length) as usize).of(Call::Mmap)?
+            }
+        };
         Message::open(bytes).ok_or(Fault::malformed())
     }
 

@@ -41,7 +41,7 @@ use fault::{Fault, Outcome};
 use passwd::Home;
 use paths::Root;
 use step::Step;
-use wire::{Borrowed, Message};
+use wire::{Borrowed, Message, SHORT_PLAN};
 
 /// The exit status of init when a step failed; the parent has the report.
 const FAILED: i32 = 1;
@@ -58,7 +58,8 @@ struct Init<'a> {
 fn main(argument: &CStr) -> i32 {
     if let Some(descriptor) = number(argument) {
         let dialogue = Dialogue::on(descriptor);
-        if let Ok(message) = dialogue.receive_plan() {
+        let mut place = [0; SHORT_PLAN];
+        if let Ok(message) = dialogue.receive_plan(&mut place) {
             let init = Init { message, dialogue, root: None, home: None };
             init.carry_out();
         }

@@ -317,5 +317,8 @@ impl Report {
     }
 }
 
+/// The size, in bytes, up to which a plan is a message; a longer one comes as a file.
+pub const SHORT_PLAN: usize = 3072;
+
 /// The byte that lets init go on past a barrier.
 pub const GO: u8 = b'g';

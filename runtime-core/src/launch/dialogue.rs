@@ -62,6 +62,11 @@ impl Dialogue {
         self.send(Some(loan))
     }
 
+    /// Sends the plan as a message.
+    pub(super) fn send_short_plan(&self, plan: &[u8]) -> Result<(), Errno> {
+        self.send_with(plan, None)
+    }
+
     /// Sends the plan, a file of that length.
     pub(super) fn send_plan(&self, plan: BorrowedFd<'_>, length: usize) -> Result<(), Errno> {
         self.send_with(&(length as u64).to_ne_bytes(), Some(plan))

@@ -23,7 +23,7 @@ use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Plan};
 use crate::step::{Namespace, Step};
-use crate::wire::{Blob, put_message};
+use crate::wire::{Blob, SHORT_PLAN, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
@@ -244,6 +244,9 @@ impl Walk<'_> {
         let mut message = Vec::with_capacity(8192);
         let filters: Vec<Blob<'_>> = self.filters.iter().map(|filter| Blob(filter)).collect();
         put_message(&filters, self.plan.steps().into_iter(), &mut message);
+        if message.len() <= SHORT_PLAN {
+            return self.born()?.dialogue.send_short_plan(&message).doing(lost);
+        }
         let plan = image::file(c"runtime-plan", MemfdFlags::NOEXEC_SEAL, &message)?;
         self.born()?.dialogue.send_plan(plan.as_fd(), message.len()).doing(lost)
     }
