@@ -3,7 +3,7 @@
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
 
-use crate::cgroup::Hierarchies;
+use crate::cgroup::{Hierarchies, Paths};
 use crate::error::{Context, Error, Result};
 
 /// Facts about the machine and the caller that a plan depends on.
@@ -33,13 +33,25 @@ impl Host {
     /// # Errors
     /// `/proc` is missing, or says nothing about this process.
     pub fn probe() -> Result<Self> {
+        Self::with(Hierarchies::probe()?)
+    }
+
+    /// Looks at this machine, for a process that goes into a container's cgroup: where that lies is known.
+    ///
+    /// # Errors
+    /// As for [`Host::probe`].
+    pub fn probe_for(cgroup: &Paths) -> Result<Self> {
+        Self::with(cgroup.hierarchies())
+    }
+
+    fn with(cgroups: Hierarchies) -> Result<Self> {
         let path = "/proc/self/status";
         let status = read_short(path).doing(|| format!("cannot read {path}"))?;
         let set = |name: &str| {
             hexadecimal(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
         };
         Ok(Host {
-            cgroups: Hierarchies::probe()?,
+            cgroups,
             bounding: set("CapBnd:")?,
             permitted: set("CapPrm:")?,
             ignored_signals: set("SigIgn:")?,

@@ -55,7 +55,7 @@ impl Paths {
     ///
     /// # Errors
     /// There is no such cgroup, or `wanted` names a controller that the host's version 1 has not.
-    pub fn open_inside(&self, wanted: &[Inside], init: i32, hierarchies: &Hierarchies) -> Result<Cgroup> {
+    pub fn open_inside(&self, wanted: &[Inside], init: i32) -> Result<Cgroup> {
         for controller in wanted.iter().flat_map(|each| &each.controllers) {
             if !self.places.iter().any(|place| place.has(controller)) {
                 let problem = format!("the container has no cgroup with the controller {controller:?}");
@@ -65,7 +65,7 @@ impl Paths {
         let rooms = self.places.iter().map(|place| {
             let place = match wanted.iter().find(|each| each.concerns(place)) {
                 Some(inside) => place.below(&inside.path),
-                None => leaf(place, init, hierarchies)?.unwrap_or_else(|| place.clone()),
+                None => leaf(place, init)?.unwrap_or_else(|| place.clone()),
             };
             open(&place, false)
         });
@@ -80,12 +80,15 @@ impl Place {
 }
 
 /// The cgroup of the container's first process, if it has to be that.
-fn leaf(place: &Place, init: i32, hierarchies: &Hierarchies) -> Result<Option<Place>> {
-    let (Version::V2, Some(v2)) = (place.version, &hierarchies.v2) else { return Ok(None) };
+fn leaf(place: &Place, init: i32) -> Result<Option<Place>> {
+    if place.version == Version::V1 {
+        return Ok(None);
+    }
     let handed_down = files::read_short(CWD, place.directory().join(SUBTREE).as_os_str());
     if handed_down.is_ok_and(|controllers| controllers.trim().is_empty()) {
         return Ok(None);
     }
+    let Some(v2) = Hierarchies::probe()?.v2 else { return Ok(None) };
     let path = format!("/proc/{init}/cgroup");
     let text = files::read_short(CWD, OsStr::new(&path)).doing(|| format!("cannot read {path}"))?;
     let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();

@@ -255,7 +255,7 @@ fn handle(pid: u32) -> Option<OwnedFd> {
 }
 
 fn read(place: &Place, file: &str) -> rustix::io::Result<String> {
-    files::read(CWD, place.directory().join(file).as_os_str())
+    files::read_short(CWD, place.directory().join(file).as_os_str())
 }
 
 /// Whether there is such a file.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::hierarchies::{Hierarchies, Version};
+use super::hierarchies::{Hierarchies, V1, V2, Version};
 use crate::error::ConfigError;
 use crate::plan::Pointer;
 
@@ -168,6 +168,25 @@ impl Paths {
         self.places.iter().find(|place| place.mount == mount).map(Place::directory)
     }
 
+    /// The hierarchies in which the cgroup lies, as far as they matter to a process that goes there.
+    pub(crate) fn hierarchies(&self) -> Hierarchies {
+        let top = PathBuf::from("/");
+        let of = |version| self.places.iter().filter(move |place| place.version == version);
+        let v1 = of(Version::V1).map(|place| V1 {
+            controllers: place.controllers.clone(),
+            mount: place.mount.clone(),
+            root: top.clone(),
+            own: top.clone(),
+        });
+        let v2 = of(Version::V2).next().map(|place| V2 {
+            mount: place.mount.clone(),
+            root: top.clone(),
+            own: top.clone(),
+            controllers: place.controllers.clone(),
+        });
+        Hierarchies { v1: v1.collect(), v2 }
+    }
+
     /// Whether there is no hierarchy at all.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
@@ -204,7 +223,6 @@ impl fmt::Display for Paths {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hierarchies::{V1, V2};
     use super::*;
 
     fn host() -> Hierarchies {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::guest::Guest;
-use super::{Console, Container, Executed, Status, status};
+use super::{Console, Container, Executed, Status};
 use crate::cgroup::Inside;
 use crate::error::{Error, Result, Wanted};
 use crate::host::Host;
@@ -32,26 +32,23 @@ pub struct ExecOptions {
 }
 
 pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecOptions) -> Result<Executed> {
-    let seen = container.root.look(&container.id)?;
-    let (record, awaits_start) = seen.ok_or_else(|| Error::NotFound(container.id.to_string()))?;
-    match status(&record, awaits_start)? {
-        Status::Paused if !options.ignore_paused => return Err(wrong(container, Status::Paused)),
-        Status::Created | Status::Running | Status::Paused => {}
-        status => return Err(wrong(container, status)),
+    let made = container.root.made(&container.id)?;
+    let (record, config) = made.ok_or_else(|| Error::NotFound(container.id.to_string()))?;
+    // From here on it is this process, whatever becomes of its number.
+    let first = record.init.open()?.ok_or_else(|| wrong(container, Status::Stopped))?;
+    if !options.ignore_paused && record.cgroup.is_frozen().unwrap_or(false) {
+        return Err(wrong(container, Status::Paused));
     }
     let inherited = sys::inherited::descriptors(0, options.preserve_fds)?;
-    let config = container.root.config(&container.id)?.unwrap_or_default();
     let spec = Spec::parse_with(config, process)?;
     let terminal = spec.oci().process().as_ref().and_then(|process| process.terminal());
     options.console.check(terminal.unwrap_or(false))?;
-    let host = Host::probe()?;
+    let host = Host::probe_for(&record.cgroup)?;
     let plan = plan::exec(&spec, &host, &joining(&record, options))?;
     let cache = container.root.cache_path();
     let filters: Vec<_> =
         plan.filters.iter().map(|profile| seccomp::cache::load(profile, &cache)).collect::<Result<_>>()?;
-    // From here on it is this process, whatever becomes of its number.
-    let first = record.init.open()?.ok_or_else(|| wrong(container, Status::Stopped))?;
-    let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid, &host.cgroups)?;
+    let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid)?;
     let mut guest = Guest { container: first };
     let (process, _) = launch(&plan, &filters, &Descriptors::new(inherited), Some(cgroup), &mut guest)?;
     Ok(Executed::new(process))

@@ -166,14 +166,17 @@ impl StateRoot {
         Ok(!reserved(id) && found.doing(doing)?.is_some())
     }
 
-    /// The config.json that a container was made from, seen without its lock.
+    /// A container's record, and the config.json that it was made from, seen without its lock.
     ///
     /// # Errors
-    /// It can't be read.
-    pub fn config(&self, id: &ContainerId) -> Result<Option<Vec<u8>>> {
+    /// As for [`StateRoot::peek`].
+    pub fn made(&self, id: &ContainerId) -> Result<Option<(Record, Vec<u8>)>> {
         let Some(dir) = self.directory(id)? else { return Ok(None) };
-        let content = file::read(dir.as_fd(), entry::CONFIG);
-        content.doing(|| format!("cannot read {}", self.place(id).join(entry::CONFIG).display()))
+        let path = self.place(id);
+        let Some(record) = file::read_json(dir.as_fd(), entry::STATE, id, &path)? else { return Ok(None) };
+        let config = file::read(dir.as_fd(), entry::CONFIG);
+        let config = config.doing(|| format!("cannot read {}", path.join(entry::CONFIG).display()))?;
+        Ok(Some((record, config.unwrap_or_default())))
     }
 
     /// A container's record, and whether its start socket is there, seen without its lock and with one look at its
