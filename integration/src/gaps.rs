@@ -128,7 +128,7 @@ const GAPS: &[Gap] = &[
         "in version 1, 1.1 waits for the removal of the cgroup",
     ),
     gap(Kind::Runc, "features of specification 1.2 and 1.3", "1.1 is older"),
-    gap(Kind::Runc, "kill --all", "only suppresses an error"),
+    gap(Kind::Runc, "sigkill where the pid namespace is shared", "1.1 kills the others with --all alone"),
     gap(Kind::Runc, "names of real-time signals", "knows numbers alone"),
     race(Kind::Runc, "pauses and resumes at once", "1.1 has no lock: they see each other half-way"),
     race(Kind::Runc, "a read-only cgroup mount, Host", "leaves the tmpfs over v1 cgroups writable"),

@@ -234,21 +234,23 @@ fn real_time_signals_have_names() {
 
 #[test]
 fn sigkill_ends_all_processes_where_the_pid_namespace_is_shared() {
-    for world in World::all() {
-        let test = Test::at(world);
-        let container = test.start(&test.bundle(|config| {
-            integration::bundle::namespace(config, "pid", None);
-            shell(config, "sleep 1000 & sleep 1000 & echo ready; wait");
-        }));
-        container.has_said("ready");
-        container.kill("KILL").ok();
-        container.wait();
-        let empty = || {
-            let listed = test.runtime(&["ps", "-f", "json", &container.id]).ok().stdout;
-            matches!(listed.trim(), "[]" | "null").then_some(())
-        };
-        assert!(integration::leaks::soon(integration::command::DEADLINE, empty).is_some(), "{world:?}");
-    }
+    promise("sigkill where the pid namespace is shared", || {
+        for world in World::all() {
+            let test = Test::at(world);
+            let container = test.start(&test.bundle(|config| {
+                integration::bundle::namespace(config, "pid", None);
+                shell(config, "sleep 1000 & sleep 1000 & echo ready; wait");
+            }));
+            container.has_said("ready");
+            container.kill("KILL").ok();
+            container.wait();
+            let empty = || {
+                let listed = test.runtime(&["ps", "-f", "json", &container.id]).ok().stdout;
+                matches!(listed.trim(), "[]" | "null").then_some(())
+            };
+            assert!(integration::leaks::soon(integration::command::DEADLINE, empty).is_some(), "{world:?}");
+        }
+    });
 }
 
 #[test]
