@@ -87,6 +87,16 @@ fn a_killed_init_ends_run_with_128_and_the_signal() {
     running.finish().exits(137);
 }
 
+// Engines look there for the reason of an end.
+#[test]
+fn a_kept_container_keeps_its_cgroup() {
+    let test = Test::new();
+    let (id, bundle) = (test.fresh(), test.bundle(|config| shell(config, "exit 3")));
+    test.runtime(&["run", "--keep", "--bundle", &text(&bundle.path), &id]).exits(3);
+    assert!(!test.cgroups().is_empty());
+    test.runtime(&["delete", &id]).ok();
+}
+
 #[test]
 fn run_detached_returns_while_the_container_lives() {
     let test = Test::new();
