@@ -39,6 +39,14 @@ pub(crate) fn text(name: &'static str, value: &'static str, help: &'static str) 
     Arg::new(name).long(name).value_name(value).help(help)
 }
 
+/// The option that chooses between a form for people, which is the usual one, and JSON.
+pub(crate) fn format(usual: &'static str) -> Arg {
+    text("format", "FORMAT", "How it is printed")
+        .short('f')
+        .default_value(usual)
+        .value_parser([usual, "json"])
+}
+
 /// The positional argument of most commands.
 pub(crate) fn container() -> Arg {
     Arg::new("ID").help("The container's name").required(true)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, value_parser};
 
 use super::{Session, Verb};
-use crate::args::{path_of, text, text_of};
+use crate::args::{format, path_of, text_of};
 use crate::doctor::{Facts, Finding, Verdict, examine_bundle, examine_host};
 use crate::failure::Failure;
 use crate::{absolute, naming, output};
@@ -16,10 +16,7 @@ pub(super) const VERB: Verb = Verb {
     about: "Tell what this machine offers, and what a bundle would miss",
     arguments: |table| {
         table.args([
-            text("format", "FORMAT", "text or json")
-                .short('f')
-                .default_value("text")
-                .value_parser(["text", "json"]),
+            format("text"),
             Arg::new("BUNDLE").value_parser(value_parser!(PathBuf)).help("A directory with config.json"),
         ])
     },

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use clap::ArgMatches;
 
 use super::{Session, Verb};
-use crate::args::{flag, is_set, text, text_of};
+use crate::args::{flag, format, is_set, text_of};
 use crate::failure::Failure;
 use crate::output;
 use runtime_core::Error;
@@ -16,15 +16,7 @@ use runtime_core::state::State;
 pub(super) const VERB: Verb = Verb {
     name: "list",
     about: "List the containers",
-    arguments: |table| {
-        table.args([
-            text("format", "FORMAT", "table or json")
-                .short('f')
-                .default_value("table")
-                .value_parser(["table", "json"]),
-            flag("quiet", "Print the ids only").short('q'),
-        ])
-    },
+    arguments: |table| table.args([format("table"), flag("quiet", "Print the ids only").short('q')]),
     run,
 };
 

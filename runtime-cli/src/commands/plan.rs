@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, value_parser};
 
 use super::{Session, Verb, open_bundle};
-use crate::args::{flag, is_set, path_of, text, text_of};
+use crate::args::{flag, format, is_set, path_of, text, text_of};
 use crate::failure::Failure;
 use crate::{absolute, naming, output};
 use runtime_core::{ContainerId, Error, Host, plan};
@@ -15,10 +15,7 @@ pub(super) const VERB: Verb = Verb {
     about: "Print what would be done to make a container, without doing it",
     arguments: |table| {
         table.args([
-            text("format", "FORMAT", "text or json")
-                .short('f')
-                .default_value("text")
-                .value_parser(["text", "json"]),
+            format("text"),
             text("id", "ID", "The container's name [default: that of the bundle's directory]"),
             flag("no-pivot", "As for `create`"),
             Arg::new("BUNDLE").value_parser(value_parser!(PathBuf)).help("The directory with config.json"),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use clap::{Arg, ArgMatches, value_parser};
 
 use super::{Session, Verb};
-use crate::args::{container, text, text_of};
+use crate::args::{container, format, text_of};
 use crate::failure::Failure;
 use crate::output;
 use runtime_core::error::Context;
@@ -17,10 +17,7 @@ pub(super) const VERB: Verb = Verb {
     about: "List the processes of a container",
     arguments: |table| {
         table.args([
-            text("format", "FORMAT", "table or json")
-                .short('f')
-                .default_value("table")
-                .value_parser(["table", "json"]),
+            format("table"),
             container(),
             Arg::new("ARGUMENTS")
                 .help("What the host's ps is told for a table; its output needs a column PID [default: -ef]")

@@ -4,7 +4,7 @@ use clap::ArgMatches;
 
 use super::foreground::status;
 use super::{Session, Verb};
-use crate::args::{container, flag, is_set, text, text_of};
+use crate::args::{container, flag, format, is_set, text_of};
 use crate::failure::Failure;
 use crate::output;
 
@@ -12,14 +12,7 @@ pub(super) const VERB: Verb = Verb {
     name: "wait",
     about: "Wait for a container to end and print its exit status",
     arguments: |table| {
-        table.args([
-            text("format", "FORMAT", "text or json")
-                .short('f')
-                .default_value("text")
-                .value_parser(["text", "json"]),
-            flag("status", "Exit with that status, too").short('s'),
-            container(),
-        ])
+        table.args([format("text"), flag("status", "Exit with that status, too").short('s'), container()])
     },
     run,
 };
