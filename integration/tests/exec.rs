@@ -1,10 +1,14 @@
 //! Further processes in a container.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use integration::bundle::{default_config, namespace, shell};
-use integration::{Container, Expected, Kind, Outcome, PROBER, Test, World, runtime};
+use integration::command::{DEADLINE, claim, collect, end};
+use integration::terminal::{Receiver, Terminal};
+use integration::test::text;
+use integration::{Container, Expected, Kind, Outcome, PROBER, Test, World, promise, runtime};
 use serde_json::{Value, json};
 
 /// A container that waits.
@@ -17,6 +21,30 @@ fn waiting<'a>(test: &'a Test, edit: impl FnOnce(&mut Value)) -> Container<'a> {
 
 fn exec(test: &Test, container: &Container<'_>, options: &[&str], command: &[&str]) -> Outcome {
     test.runtime(&[&["exec"], options, &[&container.id], command].concat())
+}
+
+/// A further process that nobody waits for but us: a container's first process can't end before it is reaped.
+struct Detached {
+    pid: i32,
+}
+
+impl Detached {
+    fn start(test: &Test, container: &Container<'_>, options: &[&str], command: &[&str]) -> Self {
+        let file = text(&test.directory.join("pid"));
+        exec(test, container, &[&["--detach", "--pid-file", &file], options].concat(), command).ok();
+        let pid = fs::read_to_string(&file).expect("the file is there when exec returns");
+        assert!(pid.bytes().all(|digit| digit.is_ascii_digit()), "{pid:?}");
+        let pid = pid.parse().expect("a process id");
+        claim(pid);
+        Self { pid }
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        end(self.pid);
+        let _ = collect(self.pid, DEADLINE);
+    }
 }
 
 /// What a script prints.
@@ -114,11 +142,8 @@ fn failures_of_its_own_have_the_status_255() {
 fn a_detached_one_is_known_by_its_pid_file() {
     let test = Test::new();
     let container = waiting(&test, |_| {});
-    let file = test.directory.join("pid");
-    let path = file.to_str().expect("plain text");
-    exec(&test, &container, &["--detach", "--pid-file", path], &["/bin/sleep", "1000"]).ok();
-    let pid = fs::read_to_string(&file).expect("the file is there when exec returns");
-    assert!(pid.bytes().all(|digit| digit.is_ascii_digit()), "{pid:?}");
+    let detached = Detached::start(&test, &container, &[], &["/bin/sleep", "1000"]);
+    let pid = detached.pid;
     let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("the process runs");
     assert_eq!(command, "/bin/sleep\u{0}1000\u{0}");
     assert_eq!(
@@ -300,4 +325,89 @@ fn a_script_of_the_container_sees_the_end_of_its_input() {
     let test = Test::new();
     let container = waiting(&test, |config| shell(config, "sleep 1000"));
     assert_eq!(says(&test, &container, &[], "cat; echo done"), "done\n");
+}
+
+#[test]
+fn its_terminal_is_one_of_the_container_and_controls_its_session() {
+    let test = Test::new();
+    let container = waiting(&test, |_| {});
+    let receiver = Receiver::at(&test.directory.join("console"));
+    let socket = text(&receiver.path);
+    let script = "trap 'echo caught; exit 3' INT; tty; test -t 0 && echo ready; while :; do sleep 0.1; done";
+    let options = ["--tty", "--console-socket", &socket];
+    let _detached = Detached::start(&test, &container, &options, &["/bin/sh", "-c", script]);
+    let (name, master) = receiver.receive();
+    assert!(name.starts_with("/dev/p"), "{name:?} is no terminal");
+    let mut terminal = Terminal::of(master);
+    terminal.says("/dev/pts/");
+    terminal.says("ready");
+    terminal.press("\x03");
+    terminal.says("caught");
+    terminal.to_the_end();
+    // Neither a socket without a terminal, nor a terminal that nobody takes.
+    let refused = exec(&test, &container, &["--console-socket", &socket], &["/bin/true"]);
+    refused.exits(255).fails_with(&["cannot use console socket if runc will not detach or allocate tty"]);
+    let refused = exec(&test, &container, &["--detach", "--tty"], &["/bin/true"]);
+    refused
+        .exits(255)
+        .fails_with(&["cannot allocate tty if runc will detach without setting console socket"]);
+}
+
+#[test]
+fn its_pidfd_is_sent_with_the_word_that_tells_it_apart() {
+    promise("exec --pidfd-socket", || {
+        let test = Test::new();
+        let container = waiting(&test, |_| {});
+        let receiver = Receiver::at(&test.directory.join("pidfd"));
+        let options = ["--pidfd-socket", &text(&receiver.path)];
+        let detached = Detached::start(&test, &container, &options, &["/bin/sleep", "1000"]);
+        let (word, pidfd) = receiver.receive();
+        assert_eq!(word, "setns");
+        let pid = detached.pid;
+        let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).unwrap();
+        assert!(about.contains(&format!("Pid:\t{pid}\n")), "{about}");
+    });
+}
+
+#[test]
+fn it_runs_on_the_cpus_that_it_is_given_whatever_the_caller_runs_on() {
+    promise("execCPUAffinity", || {
+        let test = Test::new();
+        let container = waiting(&test, |_| {});
+        let file = test.directory.join("process.json");
+        let process = json!({
+            "args": ["/bin/cat", "/proc/self/status"], "cwd": "/", "user": {"uid": 0, "gid": 0},
+            "execCPUAffinity": {"initial": "0", "final": "1"}
+        });
+        fs::write(&file, process.to_string()).expect("the test's own file");
+        let said = test.runtime(&["exec", "--process", &text(&file), &container.id]).ok().stdout;
+        assert!(said.contains("Cpus_allowed_list:\t1\n"), "{said}");
+        // Without a word about them it is all of them, not those of the caller.
+        let call = test.call(&["exec", &container.id, "/bin/cat", "/proc/self/status"]).with(|command| {
+            use std::os::unix::process::CommandExt;
+            let pin = || {
+                let mut one = rustix::thread::CpuSet::new();
+                one.set(0);
+                Ok(rustix::thread::sched_setaffinity(None, &one)?)
+            };
+            // SAFETY: one system call between fork and exec.
+            unsafe { command.pre_exec(pin) };
+        });
+        let said = call.run().ok().stdout;
+        assert!(!said.contains("Cpus_allowed_list:\t0\n"), "{said}");
+    });
+}
+
+/// Engines start it from a process that stands in the container's own cgroup.
+#[test]
+fn it_can_be_started_from_within_the_containers_cgroup() {
+    let test = Test::new();
+    let container = waiting(&test, |_| {});
+    let script = format!(
+        "tree=/sys/fs/cgroup; [ -d $tree/unified ] && tree=$tree/unified
+         echo $$ > $tree/{}/cgroup.procs && exec \"$@\"",
+        container.cgroup_path()
+    );
+    let call = test.call_by(&script, &["exec", &container.id, "/bin/cat", "/proc/self/cgroup"]);
+    assert!(call.run().ok().stdout.lines().any(|line| line == "0::/"));
 }

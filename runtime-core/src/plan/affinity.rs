@@ -43,6 +43,11 @@ pub(super) struct Affinity {
 }
 
 impl Affinity {
+    /// Whether any processors are named.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.initial.is_some() || self.last.is_some()
+    }
+
     pub(super) fn of(spec: &Spec) -> Result<Self, ConfigError> {
         let process = spec.oci().process().as_ref();
         let Some(wanted) = process.and_then(|process| process.exec_cpu_affinity().as_ref()) else {

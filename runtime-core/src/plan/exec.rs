@@ -36,10 +36,12 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
     let seccomp = identity::seccomp_profile(spec)?;
 
     // On the host.
-    inside::start_process(plan, host, Affinity::of(spec)?);
+    let affinity = Affinity::of(spec)?;
+    let cpus_chosen = affinity.is_chosen();
+    inside::start_process(plan, host, affinity);
 
     // Into the container, whose root becomes its own; its processes don't see this one yet.
-    inside::isolate(plan, host, joining.inherited_descriptors);
+    inside::isolate(plan, host, joining.inherited_descriptors, cpus_chosen);
     inside::enter(plan, spec);
     inside::join_keyring(plan, &joining.container)?;
     inside::change_root(plan, spec, &joining.container)?;

@@ -51,7 +51,7 @@ pub(crate) fn hook(
     let plan = &mut draft;
     let origin = kind.pointer();
     inside::start_process(plan, host, Affinity::default());
-    inside::isolate(plan, host, STREAMS);
+    inside::isolate(plan, host, STREAMS, false);
     inside::enter(plan, spec);
     let seccomp = if kind == Kind::StartContainer { identity::seccomp_profile(spec)? } else { None };
     if kind == Kind::StartContainer {

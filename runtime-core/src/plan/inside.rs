@@ -26,9 +26,9 @@ pub(super) fn start_process(plan: &mut Draft, host: &Host, affinity: Affinity) {
     affinity.last.into_iter().for_each(|(origin, cpus)| plan.host(origin, Action::SetAffinity(cpus)));
 }
 
-/// Leaves the caller's world.
-pub(super) fn isolate(plan: &mut Draft, host: &Host, inherited_descriptors: u32) {
-    plan.init(Pointer::NONE, namespaces::isolate(host, inherited_descriptors));
+/// Leaves the caller's world; its processors too, unless some were chosen.
+pub(super) fn isolate(plan: &mut Draft, host: &Host, inherited_descriptors: u32, cpus_chosen: bool) {
+    plan.init(Pointer::NONE, namespaces::isolate(host, inherited_descriptors, cpus_chosen));
     plan.init(Pointer::NONE, Step::Conceal);
 }
 

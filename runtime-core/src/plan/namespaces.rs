@@ -143,13 +143,13 @@ pub(super) fn id_map(list: &[LinuxIdMapping]) -> Vec<IdMap> {
 }
 
 /// The first step of every plan. A few dozen descriptors of init's own may stay open until the execution closes them,
-/// if the limit allows that.
-pub(super) fn isolate(host: &Host, keep: u32) -> Step<Owned> {
+/// if the limit allows that. The caller's processors are left, unless some were chosen.
+pub(super) fn isolate(host: &Host, keep: u32, cpus_chosen: bool) -> Step<Owned> {
     const DOZENS: u32 = 96;
     let half_of_limit = u32::try_from(host.descriptor_limit / 2).unwrap_or(u32::MAX);
     Step::Isolate {
         ignored: host.ignored_signals,
-        all_cpus: host.on_some_cpus,
+        all_cpus: host.on_some_cpus && !cpus_chosen,
         few: half_of_limit.min(keep + DOZENS),
     }
 }
@@ -161,7 +161,7 @@ pub(super) fn enter(
     host: &Host,
     request: &Request,
 ) -> Result<(), ConfigError> {
-    plan.init(Pointer::NONE, isolate(host, request.inherited_descriptors));
+    plan.init(Pointer::NONE, isolate(host, request.inherited_descriptors, false));
     Joined::of(spec).enter(plan, &Pointer::of("/linux/namespaces"));
     if Wish::of(spec, Namespace::Cgroup) == Wish::New {
         plan.init("/linux/namespaces", Step::NewCgroupNamespace);
