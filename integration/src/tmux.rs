@@ -138,7 +138,8 @@ impl Shell<'_> {
         self.screen.ends_with(self.prompt);
         self.does("echo interrupted $?");
         self.screen.shows("\ninterrupted 130\n");
-        self.enters("cat");
+        self.enters("sh -c 'echo listening; exec cat'");
+        self.screen.shows("\nlistening\n");
         self.enters("a line");
         self.screen.shows("a line\na line\n");
         self.screen.types(&["C-d"]);
