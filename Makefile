@@ -9,6 +9,8 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
 run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
+# Somebody sits at a terminal.
+test test-engines: NEEDS += tmux=tmux
 # Engines, and what they and their tests call; a program is looked for in PATH.
 test-engines: NEEDS += dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \

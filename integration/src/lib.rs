@@ -26,6 +26,7 @@ pub mod runtime;
 pub mod seccomp;
 pub mod terminal;
 pub mod test;
+pub mod tmux;
 pub mod world;
 
 pub use bundle::Bundle;

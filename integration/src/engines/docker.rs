@@ -9,6 +9,7 @@ use crate::command::{Call, Outcome};
 use crate::engines::daemon::Daemon;
 use crate::engines::terminal::Terminal;
 use crate::engines::{Room, Subject, documented, image};
+use crate::tmux::Screen;
 
 /// The name of the image.
 pub const IMAGE: &str = "busybox";
@@ -20,6 +21,8 @@ pub struct Docker {
     daemon: Option<Daemon>,
     /// Where it lives.
     pub room: Room,
+    /// What its runtime is called.
+    runtime: &'static str,
 }
 
 impl Docker {
@@ -44,7 +47,7 @@ impl Docker {
         let answers = || docker(&room, &["version"]).run().succeeded();
         let daemon = Daemon::start(&room, "dockerd", &["--config-file", &file], answers);
         let tar = image::rootfs(&room);
-        let started = Self { daemon: Some(daemon), room };
+        let started = Self { daemon: Some(daemon), room, runtime: subject.name };
         started.docker(&["import", "--change", "ENV PATH=/bin", &tar, IMAGE]).ok();
         started
     }
@@ -73,6 +76,14 @@ impl Docker {
         let mut command: Command = self.room.command("docker");
         command.args(arguments).env("DOCKER_HOST", socket(&self.room));
         Terminal::open(command)
+    }
+
+    /// A window in front of which somebody sits who uses the client.
+    pub fn screen(&self) -> Screen<'_> {
+        let who = format!("docker run -it, {}", self.runtime);
+        let call =
+            |arguments: &[&str]| self.room.call("tmux", arguments).env("DOCKER_HOST", socket(&self.room));
+        Screen::open(&who, self.room.path("tmux.sock"), call)
     }
 
     /// `run --rm` with these options.

@@ -35,6 +35,7 @@ const CASES: &[Case<Docker>] = &[
     case("run", run),
     case("run -d, logs", logs),
     case("run -it", terminal),
+    case("run -it in tmux: colours, size, Ctrl-C, Ctrl-D, vi", person),
     case("run -i with input", input),
     case("exec", exec),
     case("exec -it, resized", exec_terminal),
@@ -93,6 +94,21 @@ fn terminal(docker: &Docker) {
     let (seen, exit) = terminal.finish();
     assert!(seen.contains("at /dev/pts/0"), "{seen}");
     assert_eq!(exit, Exit::Code(7), "{seen}");
+}
+
+fn person(docker: &Docker) {
+    let screen = docker.screen();
+    // Busybox takes the terminal's answer that its own short prompt stands at 1;5 for half a key, and eats what follows.
+    let run = format!("docker run -it --rm -e PS1='inside> ' {IMAGE} sh; echo status $?");
+    screen.types(&[&run, "Enter"]);
+    screen.shows("\ninside>");
+    screen.session("inside>");
+    screen.types(&["(exit 7)", "Enter"]);
+    // Pressed too early it would not meet the shell.
+    screen.shows("(exit 7)\ninside>");
+    screen.types(&["C-d"]);
+    screen.shows("\nstatus 7\nhost>");
+    screen.print("outside again");
 }
 
 fn input(docker: &Docker) {
