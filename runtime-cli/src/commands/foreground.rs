@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
 
 use crate::failure::Failure;
-use crate::terminal::Relay;
+use crate::terminal::{Relay, asks_for_end};
 
 /// A program, and what goes between it and others.
 pub(super) struct Attended<'a> {
@@ -39,6 +39,7 @@ impl Attended<'_> {
     /// # Errors
     /// The kernel's.
     pub(super) fn until_its_end(mut self) -> Result<(), Failure> {
+        let mut hurried = false;
         loop {
             // Without readiness there is nothing else to wait for than its end, once more.
             let told = self.readiness.as_ref().map_or(self.pidfd, |readiness| readiness.socket);
@@ -52,9 +53,10 @@ impl Attended<'_> {
                 (readiness.pass_on)();
             }
             if ended {
-                return self.relay.map_or(Ok(()), |relay| relay.finish(self.signals));
+                return self.relay.map_or(Ok(()), |relay| relay.finish(self.signals, hurried));
             }
             while let Some(signal) = self.signals.next()? {
+                hurried |= asks_for_end(signal);
                 self.hand_on(signal);
             }
         }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use clap::ArgMatches;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -114,7 +114,7 @@ impl Relay {
     /// The kernel's.
     pub(crate) fn wait<const N: usize>(&mut self, others: [BorrowedFd<'_>; N]) -> Result<[bool; N], Failure> {
         loop {
-            let (readable, ready) = self.poll(others)?;
+            let (readable, ready) = self.poll(others, None)?;
             ready.into_iter().for_each(|end| self.serve(end));
             if readable.contains(&true) {
                 return Ok(readable);
@@ -123,11 +123,15 @@ impl Relay {
     }
 
     // What isn't wanted isn't polled at all: a hang-up is always told, and would never let us rest.
-    fn poll<const N: usize>(&self, others: [BorrowedFd<'_>; N]) -> Result<([bool; N], Vec<End>), Failure> {
+    fn poll<const N: usize>(
+        &self,
+        others: [BorrowedFd<'_>; N],
+        patience: Option<&Timespec>,
+    ) -> Result<([bool; N], Vec<End>), Failure> {
         let (ends, wanted): (Vec<End>, Vec<PollFd<'_>>) = self.wanted().into_iter().unzip();
         let mut polled: Vec<PollFd<'_>> =
             others.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).chain(wanted).collect();
-        match poll(&mut polled, None) {
+        match poll(&mut polled, patience) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => Err(errno).doing(|| "cannot wait for the container".into())?,
         }
@@ -209,17 +213,20 @@ impl Relay {
     }
 
     /// After the program has ended: copies what it has written last. A reader may take his time, until a signal tells
-    /// this process to end.
+    /// this process to end; if one has already (`hurried`), he may not rest for longer than a second.
     ///
     /// # Errors
     /// The kernel's.
-    pub(crate) fn finish(mut self, signals: &Queue) -> Result<(), Failure> {
+    pub(crate) fn finish(mut self, signals: &Queue, hurried: bool) -> Result<(), Failure> {
+        let patience = hurried.then_some(Timespec { tv_sec: 1, tv_nsec: 0 });
         self.held = None;
         self.input_ended = true;
         self.input.discard();
         while self.refill() {
-            let [signalled] = self.wait_for_output(signals)?;
-            if signalled && wants_end(signals)? {
+            let ([signalled], ready) = self.poll([signals.as_fd()], patience.as_ref())?;
+            let rests = hurried && !signalled && ready.is_empty();
+            ready.into_iter().for_each(|end| self.serve(end));
+            if rests || signalled && wants_end(signals)? {
                 break;
             }
         }
@@ -232,18 +239,16 @@ impl Relay {
         let Some(master) = &self.master else { return false };
         !self.output.is_empty() || matches!(self.output.fill(master), Ok(1..))
     }
+}
 
-    fn wait_for_output(&mut self, signals: &Queue) -> Result<[bool; 1], Failure> {
-        let (readable, ready) = self.poll([signals.as_fd()])?;
-        ready.into_iter().for_each(|end| self.serve(end));
-        Ok(readable)
-    }
+/// Whether a signal asks its receiver to end.
+pub(crate) fn asks_for_end(signal: i32) -> bool {
+    [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT].iter().any(|each| each.as_raw() == signal)
 }
 
 fn wants_end(signals: &Queue) -> Result<bool, Failure> {
-    let ending = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
     while let Some(signal) = signals.next()? {
-        if ending.iter().any(|each| each.as_raw() == signal) {
+        if asks_for_end(signal) {
             return Ok(true);
         }
     }

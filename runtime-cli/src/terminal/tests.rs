@@ -50,7 +50,7 @@ fn to_the_end(mut child: Child, mut relay: Relay) {
     let queue = blocked.queue().unwrap();
     let pidfd = handle(&child);
     assert_eq!(relay.wait([pidfd.as_fd()]).unwrap(), [true]);
-    relay.finish(&queue).unwrap();
+    relay.finish(&queue, false).unwrap();
     assert!(child.wait().unwrap().success());
 }
 
