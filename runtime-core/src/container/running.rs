@@ -1,5 +1,6 @@
 //! A container whose program this process waits for.
 
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
@@ -31,10 +32,10 @@ impl Exit {
     }
 }
 
-/// A running container of which this process is the parent.
+/// A running container of which this process is the parent. It is its first process, and what belongs to that.
 #[derive(Debug)]
 pub struct Running {
-    process: Process,
+    first: Executed,
     record: Record,
     place: Unlocked,
     notify: Option<Proxy>,
@@ -42,7 +43,7 @@ pub struct Running {
 
 impl Running {
     pub(super) fn new(process: Process, record: Record, place: Unlocked, notify: Option<Proxy>) -> Self {
-        Running { process, record, place, notify }
+        Running { first: Executed::new(process), record, place, notify }
     }
 
     /// The socket at which the program tells its readiness, if somebody wants to hear of it; readable when it has.
@@ -66,30 +67,6 @@ impl Running {
     pub fn wait_until_ready(&self) -> Result<()> {
         let pid = self.pid().as_raw_pid();
         self.notify.as_ref().map_or(Ok(()), |notify| notify.wait_until_ready(self.pidfd(), pid))
-    }
-
-    /// The first process, as this process numbers it.
-    pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.process.pid.cast_signed()).unwrap_or(Pid::INIT)
-    }
-
-    /// The first process; readable when it has ended.
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.process.pidfd.as_fd()
-    }
-
-    /// The master of the program's terminal, once: if it has one, and [`Console::Caller`](super::Console::Caller) was to
-    /// get it. The program is hung up when it is closed.
-    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
-        self.process.terminal.take()
-    }
-
-    /// Sends a signal to the first process.
-    ///
-    /// # Errors
-    /// It has ended, or the signal is none.
-    pub fn signal(&self, signal: i32) -> Result<()> {
-        sys::process::send_signal(self.pidfd(), signal).doing(|| format!("cannot send signal {signal}"))
     }
 
     /// Whether the kernel killed a process of the container because it ran out of memory. To be asked before the
@@ -120,17 +97,23 @@ impl Running {
             None => Ok(()),
         }
     }
+}
 
-    /// Waits until the first process has ended, and reaps it.
-    ///
-    /// # Errors
-    /// Somebody else has reaped it.
-    pub fn wait(&self) -> Result<Exit> {
-        wait(&self.process)
+impl Deref for Running {
+    type Target = Executed;
+
+    fn deref(&self) -> &Executed {
+        &self.first
     }
 }
 
-/// A further process of a container of which this process is the parent.
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Executed {
+        &mut self.first
+    }
+}
+
+/// A process of a container, the first or a further one, of which this process is the parent.
 #[derive(Debug)]
 pub struct Executed {
     process: Process,
@@ -146,14 +129,15 @@ impl Executed {
         Pid::from_raw(self.process.pid.cast_signed()).unwrap_or(Pid::INIT)
     }
 
-    /// The master of its terminal, if it has one that was meant for the caller; once.
-    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
-        self.process.terminal.take()
-    }
-
     /// The process; readable when it has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.process.pidfd.as_fd()
+    }
+
+    /// The master of its terminal, once: if it has one, and [`Console::Caller`](super::Console::Caller) was to get it. The
+    /// program is hung up when it is closed.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.process.terminal.take()
     }
 
     /// Sends it a signal.
@@ -169,17 +153,13 @@ impl Executed {
     /// # Errors
     /// Somebody else has reaped it.
     pub fn wait(&self) -> Result<Exit> {
-        wait(&self.process)
+        let answer = rustix::io::retry_on_intr(|| {
+            rustix::process::waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED)
+        });
+        let status = answer.doing(|| "cannot wait for the container".into())?;
+        let exit = status.as_ref().and_then(exit);
+        exit.ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
     }
-}
-
-fn wait(process: &Process) -> Result<Exit> {
-    let answer = rustix::io::retry_on_intr(|| {
-        rustix::process::waitid(WaitId::PidFd(process.pidfd.as_fd()), WaitIdOptions::EXITED)
-    });
-    let status = answer.doing(|| "cannot wait for the container".into())?;
-    let exit = status.as_ref().and_then(exit);
-    exit.ok_or_else(|| Error::Died("the container ended in an unknown way".into()))
 }
 
 fn exit(status: &WaitIdStatus) -> Option<Exit> {

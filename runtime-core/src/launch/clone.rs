@@ -26,9 +26,8 @@ use crate::wire::{Failure, Report};
 pub(super) struct Request<'a> {
     /// `CLONE_NEW*` flags.
     pub(super) namespaces: u64,
-    /// Namespaces to be born in, in the order in which they are entered: a namespace and 0, or a process and the
-    /// `CLONE_NEW*` flags of those of its namespaces that are meant.
-    pub(super) join: &'a [(BorrowedFd<'a>, u64)],
+    /// Namespaces to be born in, in the order in which they are entered.
+    pub(super) join: &'a [OwnedFd],
     /// The cgroup (version 2) to be born in.
     pub(super) cgroup: Option<BorrowedFd<'a>>,
     /// The program to execute.
@@ -77,7 +76,7 @@ struct Memory {
     dialogue: RawFd,
     dialogue_place: RawFd,
     descriptors: Vec<(RawFd, RawFd)>,
-    join: Vec<(RawFd, u64)>,
+    join: Vec<RawFd>,
     /// What is left in force of our capabilities when init is executed, where that matters.
     capabilities: Option<Capabilities>,
     user_namespace: UserNamespace,
@@ -110,7 +109,7 @@ pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
         dialogue: request.dialogue.as_raw_fd(),
         dialogue_place: request.dialogue_place,
         descriptors: request.descriptors,
-        join: request.join.iter().map(|(fd, flags)| (fd.as_raw_fd(), *flags)).collect(),
+        join: request.join.iter().map(AsRawFd::as_raw_fd).collect(),
         capabilities: (!request.join.is_empty()).then(Capabilities::without_reading),
         user_namespace: request.user_namespace,
         argument: decimal(request.dialogue_place),
@@ -217,8 +216,8 @@ fn leave() -> ! {
 extern "C" fn joiner(memory: usize) -> ! {
     // SAFETY: our parent passed the address of a `Memory` that it keeps until we have left.
     let memory = unsafe { &*(memory as *const Memory) };
-    for (namespace, flags) in &memory.join {
-        let answer = call(libc::SYS_setns, [*namespace as usize, *flags as usize, 0, 0, 0]);
+    for namespace in &memory.join {
+        let answer = call(libc::SYS_setns, [*namespace as usize, 0, 0, 0, 0]);
         if answer < 0 {
             memory.failure.store(-answer as i32, Ordering::Release);
             leave();

@@ -142,7 +142,6 @@ impl Walk<'_> {
             Action::RestrictDevices(rules) => self.cgroup()?.restrict(rules)?,
             Action::Clone { new, join, into_cgroup } => {
                 let join: Vec<OwnedFd> = join.iter().map(loans::open_joined).collect::<Result<_>>()?;
-                let join: Vec<_> = join.iter().map(|each| (each.as_fd(), 0)).collect();
                 self.give_birth(new, &join, *into_cgroup)?;
             }
             Action::LendContainer => {
@@ -200,12 +199,7 @@ impl Walk<'_> {
         rustix::io::fcntl_dupfd_cloexec(container, 3).doing(|| "cannot prepare the init program".into())
     }
 
-    fn give_birth(
-        &mut self,
-        new: &[Namespace],
-        join: &[(BorrowedFd<'_>, u64)],
-        into_cgroup: bool,
-    ) -> Result<()> {
+    fn give_birth(&mut self, new: &[Namespace], join: &[OwnedFd], into_cgroup: bool) -> Result<()> {
         let doing = || "cannot prepare the init program".to_string();
         let (dialogue, theirs) = Dialogue::pair().doing(doing)?;
         let theirs = self.descriptors.out_of_the_way(theirs).doing(doing)?;
