@@ -11,7 +11,7 @@ pub enum Console {
     /// Nobody: a configuration that asks for a terminal is refused.
     #[default]
     Nobody,
-    /// The caller, from [`Running::take_terminal`](super::Running::take_terminal). Newlines pass it as they are.
+    /// The caller, from [`Executed::take_terminal`](super::Executed::take_terminal). Newlines pass it as they are.
     Caller {
         /// Its size from the beginning, instead of `process.consoleSize`.
         size: Option<WindowSize>,
