@@ -300,6 +300,19 @@ vocabulary! {
             /// Where.
             at: Target<F>,
         },
+        /// Binds what the parent opened and sends, by `mount` alone.
+        41 => BindMount {
+            /// Whether the mounts below it come along.
+            recursive: bool,
+            /// `MOUNT_ATTR_*` bits to set.
+            set: u64,
+            /// `MOUNT_ATTR_*` bits to clear.
+            clear: u64,
+            /// Changes of its propagation, in order.
+            propagation: F::List<Propagation>,
+            /// Where.
+            at: Target<F>,
+        },
         /// Makes device nodes and links in one directory.
         12 => MakeNodes {
             /// The directory, inside the root.
