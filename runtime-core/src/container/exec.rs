@@ -49,7 +49,7 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
     let filters: Vec<_> =
         plan.filters.iter().map(|profile| seccomp::cache::load(profile, &cache)).collect::<Result<_>>()?;
     let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid)?;
-    let mut guest = Guest { container: first };
+    let mut guest = Guest { container: first, record: &record, status: Status::Running };
     let (process, _) = launch(&plan, &filters, &Descriptors::new(inherited), Some(cgroup), &mut guest)?;
     Ok(Executed::new(process))
 }

@@ -115,7 +115,7 @@ impl Dialogue {
     }
 
     /// Waits for the next thing that init says, and for what it hands over with it.
-    pub(super) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
+    pub(crate) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let heard = self.hear_into(&mut control)?;
