@@ -13,6 +13,7 @@
     reason = "a test program may sleep and look paths up; it guards nothing"
 )]
 
+pub mod agent;
 pub mod bpf;
 pub mod bundle;
 pub mod command;
@@ -29,6 +30,7 @@ pub mod test;
 pub mod tmux;
 pub mod world;
 
+pub use agent::Agent;
 pub use bundle::Bundle;
 pub use command::{Exit, Outcome};
 pub use container::Container;

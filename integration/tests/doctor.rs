@@ -52,13 +52,15 @@ fn what_a_bundle_needs_and_the_machine_lacks_is_named() {
         config["linux"]["namespaces"][1]["path"] = json!("/not/a/namespace");
         config["hooks"] = json!({"createRuntime": [{"path": "/not/a/hook"}]});
         config["process"]["capabilities"]["bounding"] = json!(["CAP_FLY"]);
+        config["linux"]["seccomp"] = integration::agent::profile("/not/an/agent".as_ref(), &["mkdir"]);
     });
-    outcome.fails_with(&["3 things have to be put right"]);
+    outcome.fails_with(&["4 things have to be put right"]);
     for (subject, verdict, words) in [
         ("/mounts/7/source", "bad", "/not/there: no such file or directory"),
         ("/mounts/8", "fair", "nofs"),
         ("/linux/namespaces", "bad", "/not/a/namespace: no such file or directory"),
         ("/hooks/createRuntime", "bad", "/not/a/hook: no such file or directory"),
+        ("/linux/seccomp/listenerPath", "bad", "/not/an/agent: no such file or directory"),
         ("config.json", "fair", "CAP_FLY"),
     ] {
         let finding = about(&findings, subject);

@@ -111,5 +111,5 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambien
 }
 
 pub fn install_seccomp(flags: u32, filter: Option<&[u8]>) -> Outcome {
-    sys::seccomp(flags, filter.ok_or(Fault::malformed())?).of(Call::Seccomp)
+    sys::seccomp(flags, filter.ok_or(Fault::malformed())?).of(Call::Seccomp).map(|_| ())
 }

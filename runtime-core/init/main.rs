@@ -17,6 +17,7 @@ mod sys;
 #[path = "../src/wire.rs"]
 mod wire;
 
+mod agent;
 mod birth;
 mod copy_up;
 mod dialogue;
@@ -146,6 +147,9 @@ impl<'a> Init<'a> {
             Step::AwaitWord => self.dialogue.await_word(),
             Step::InstallSeccomp { flags, filter } => {
                 identity::install_seccomp(flags, self.message.blob(filter))
+            }
+            Step::InstallSeccompWithAgent { flags, filter, rendezvous } => {
+                agent::install_seccomp(&self.dialogue, number, flags, self.message.blob(filter), rendezvous)
             }
             Step::FindHome { uid } => {
                 self.home = Some(Home::of(uid));

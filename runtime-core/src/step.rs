@@ -494,6 +494,16 @@ vocabulary! {
             /// Whether standard input becomes the new session's controlling terminal.
             terminal: bool,
         },
+        /// Filters system calls from here on, and says "at n" with the descriptor at which an agent is asked about some of
+        /// them. Waits for the word to go on in a call of its own, which is asked about and never made.
+        42 => InstallSeccompWithAgent {
+            /// `SECCOMP_FILTER_FLAG_*` bits.
+            flags: u32,
+            /// Which blob of the message holds the compiled program.
+            filter: u32,
+            /// The number of that call.
+            rendezvous: u32,
+        },
     }
 }
 

@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=41).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=42).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -183,6 +183,9 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::AwaitWord => Step::AwaitWord,
         Step::EnterContainer { kinds } => Step::EnterContainer { kinds: kinds.iter().collect() },
         Step::InstallSeccomp { flags, filter } => Step::InstallSeccomp { flags, filter },
+        Step::InstallSeccompWithAgent { flags, filter, rendezvous } => {
+            Step::InstallSeccompWithAgent { flags, filter, rendezvous }
+        }
         Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
             Step::SetCapabilities { effective, permitted, inheritable, ambient }
         }
@@ -291,6 +294,7 @@ fn steps() -> Vec<Step<Owned>> {
         Step::FindProgram { candidates: list() },
         Step::AwaitStart,
         Step::InstallSeccomp { flags: 2, filter: 1 },
+        Step::InstallSeccompWithAgent { flags: 8, filter: 0, rendezvous: u32::MAX },
         Step::Execute { candidates: list(), arguments: list(), environment: vec![c"A=b".into()] },
     ]
 }

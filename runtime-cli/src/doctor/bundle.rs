@@ -60,6 +60,7 @@ fn of_action(action: &Action, facts: &Facts) -> Vec<Finding> {
         Action::LendNamespace(namespace) => there(&namespace.path).into_iter().collect(),
         Action::Clone { join, .. } => join.iter().filter_map(|namespace| there(&namespace.path)).collect(),
         Action::RunHooks(hooks) => hooks.hooks.iter().filter_map(|hook| executable(&hook.path)).collect(),
+        Action::TellAgent(agent) if agent.socket.is_absolute() => there(&agent.socket).into_iter().collect(),
         Action::WritePidFile(path) => path.parent().and_then(there).into_iter().collect(),
         Action::SetRlimit { resource, hard, .. } => rlimit(*resource, *hard, facts).into_iter().collect(),
         Action::SetOomScoreAdj(score) => oom_score(*score, facts).into_iter().collect(),

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::arch::{number, syscall};
+use super::arch::{clone_thread, number, syscall};
 use super::old_mounts;
 
 /// An errno.
@@ -14,6 +14,7 @@ pub struct Errno(pub i32);
 impl Errno {
     pub const PERM: Errno = Errno(1);
     pub const NOENT: Errno = Errno(2);
+    pub const INTR: Errno = Errno(4);
     pub const ACCES: Errno = Errno(13);
     pub const EXIST: Errno = Errno(17);
     pub const XDEV: Errno = Errno(18);
@@ -82,7 +83,10 @@ pub const HERE: i32 = -100;
 pub(super) fn call(number: usize, arguments: [usize; 6]) -> Answer<usize> {
     // SAFETY: every caller below passes numbers, and pointers to values that outlive the call and are as large as
     // the call demands.
-    let answer = unsafe { syscall(number, arguments) };
+    answer(unsafe { syscall(number, arguments) })
+}
+
+fn answer(answer: isize) -> Answer<usize> {
     if (-4095..0).contains(&answer) { Err(Errno(-answer as i32)) } else { Ok(answer as usize) }
 }
 
@@ -337,6 +341,27 @@ pub fn bear_sibling() -> Answer<Birth> {
     }
 }
 
+/// Starts a thread of this process, without its system call filters to come. It never returns.
+pub fn start_thread(body: extern "C" fn() -> !) -> Answer<()> {
+    /// CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD
+    const THREAD: usize = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000;
+    let stack = words(2048)?;
+    // SAFETY: the flags are a thread's, and its stack is fresh memory in whole pages.
+    done(answer(unsafe { clone_thread(THREAD, address(stack) + size_of_val(stack), body) }))
+}
+
+/// Ends this thread.
+pub fn exit_thread() -> ! {
+    loop {
+        let _ = call(number::EXIT, [0; 6]);
+    }
+}
+
+/// Lets somebody else run.
+pub fn give_way() {
+    let _ = call(number::SCHED_YIELD, [0; 6]);
+}
+
 /// Kills a process, if it lives.
 pub fn kill(process: &Fd) {
     const SIGKILL: usize = 9;
@@ -428,8 +453,8 @@ pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> Answer<()> {
     done(call(number::CAPSET, [address(&header), address(&data), 0, 0, 0, 0]))
 }
 
-/// Installs a system call filter.
-pub fn seccomp(flags: u32, filter: &[u8]) -> Answer<()> {
+/// Installs a system call filter; answers the number of its listener, if the flags ask for one.
+pub fn seccomp(flags: u32, filter: &[u8]) -> Answer<usize> {
     #[repr(C)]
     struct Program {
         length: u16,
@@ -438,7 +463,34 @@ pub fn seccomp(flags: u32, filter: &[u8]) -> Answer<()> {
     const SET_MODE_FILTER: usize = 1;
     const INSTRUCTION: usize = 8;
     let program = Program { length: (filter.len() / INSTRUCTION) as u16, instructions: address(filter) };
-    done(call(number::SECCOMP, [SET_MODE_FILTER, flags as usize, address(&program), 0, 0, 0]))
+    call(number::SECCOMP, [SET_MODE_FILTER, flags as usize, address(&program), 0, 0, 0])
+}
+
+/// Makes the call with this number, which the kernel never had; waits as long as a filter's listener lets it.
+pub fn meet(number: u32) {
+    let _ = call(number as usize, [0; 6]);
+}
+
+/// What a listener is asked, by the question's number.
+#[derive(Debug)]
+pub struct Question(u64);
+
+/// Waits for the next question that a filter asks at this listener.
+pub fn hear_question(listener: &Fd) -> Answer<Question> {
+    const SECCOMP_IOCTL_NOTIF_RECV: usize = 0xc050_2100;
+    let mut notification = [0u64; 10];
+    done(call(
+        number::IOCTL,
+        [listener.0 as usize, SECCOMP_IOCTL_NOTIF_RECV, address_mut(&mut notification), 0, 0, 0],
+    ))?;
+    Ok(Question(notification[0]))
+}
+
+/// Answers a question: the call, which isn't made, has succeeded.
+pub fn answer_question(listener: &Fd, question: Question) -> Answer<()> {
+    const SECCOMP_IOCTL_NOTIF_SEND: usize = 0xc018_2101;
+    let response = [question.0, 0, 0];
+    done(call(number::IOCTL, [listener.0 as usize, SECCOMP_IOCTL_NOTIF_SEND, address(&response), 0, 0, 0]))
 }
 
 /// Joins a new session keyring of that name; answers its serial number.

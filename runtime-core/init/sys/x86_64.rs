@@ -41,6 +41,37 @@ pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     answer
 }
 
+/// `clone` of a thread onto a stack of its own, where it calls `body`. The kernel's raw answer.
+///
+/// # Safety
+/// `flags` must be those of a thread, and `stack` the end of memory that is writable, aligned to 16 bytes and nobody
+/// else's.
+pub unsafe fn clone_thread(flags: usize, stack: usize, body: extern "C" fn() -> !) -> isize {
+    let answer: isize;
+    // SAFETY: the caller answers for the arguments; the thread leaves this frame, which isn't its own, by the call.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "call r12",
+            "ud2",
+            "2:",
+            inlateout("rax") number::CLONE as isize => answer,
+            in("rdi") flags,
+            in("rsi") stack,
+            in("rdx") 0,
+            in("r10") 0,
+            in("r8") 0,
+            in("r12") body,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    answer
+}
+
 /// System call numbers.
 pub mod number {
     pub const READ: usize = 0;
@@ -50,12 +81,14 @@ pub mod number {
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;
+    pub const SCHED_YIELD: usize = 24;
     pub const SOCKET: usize = 41;
     pub const SENDTO: usize = 44;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
-    pub const EXECVE: usize = 59;
     pub const CLONE: usize = 56;
+    pub const EXECVE: usize = 59;
+    pub const EXIT: usize = 60;
     pub const FCNTL: usize = 72;
     pub const FCHOWN: usize = 93;
     pub const SCHED_SETAFFINITY: usize = 203;

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
 
-use super::{CreateOptions, hooks};
+use super::{CreateOptions, agent, hooks};
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, Paths};
 use crate::container::Status;
@@ -17,7 +17,7 @@ use crate::launch::{Descriptors, Keeper, Process, launch};
 use crate::notify::Proxy;
 use crate::plan::{self, Request};
 use crate::publish::publish;
-use crate::seccomp;
+use crate::seccomp::{self, Agent};
 use crate::spec::{ContainerId, Spec};
 use crate::state::{Entry, Identity, Intent, Record, StateRoot, VERSION, timestamp};
 use crate::step::Namespace;
@@ -142,6 +142,7 @@ impl<'a> Maker<'a> {
                 .collect(),
             cgroup: self.cgroup.clone().unwrap_or_default(),
             private_pid_namespace: plan::has_new_namespace(self.spec(), Namespace::Pid),
+            agent: Agent::of(oci),
             hooks: later.into_iter().filter_map(|kind| planned(oci, kind)).collect(),
             request: self.request.clone(),
         })
@@ -226,6 +227,12 @@ impl Keeper for Maker<'_> {
 
     fn record(&mut self, _: &Process) -> Result<()> {
         self.entry.publish_record()
+    }
+
+    fn tell_agent(&self, agent: &Agent, listener: BorrowedFd<'_>, process: &Process) -> Result<()> {
+        let unknown = || Error::Died("the plan tells an agent before there is a container".into());
+        let record = self.record.as_ref().ok_or_else(unknown)?;
+        agent::tell(agent, listener, process.pid, record, Status::Creating)
     }
 
     fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()> {

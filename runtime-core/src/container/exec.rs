@@ -46,7 +46,7 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
     let plan = plan::exec(&spec, &host, &joining(&record, options))?;
     let filters = seccomp::cache::load_all(&plan.filters, &container.root.cache_path())?;
     let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid)?;
-    let mut guest = Guest { container: first };
+    let mut guest = Guest { container: first, record: &record, status: Status::Running };
     let (process, _) = launch(&plan, &filters, &Descriptors::new(inherited), Some(cgroup), &mut guest)?;
     Ok(Executed::new(process))
 }

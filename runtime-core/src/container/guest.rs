@@ -4,23 +4,33 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::create::write_pid_file;
+use super::{Status, agent};
 use crate::cgroup::{Cgroup, Paths};
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::launch::{Keeper, Process};
+use crate::seccomp::Agent;
+use crate::state::Record;
 
 /// Who starts it: knows the container's first process, and keeps nothing.
-pub(super) struct Guest {
+pub(super) struct Guest<'a> {
     pub(super) container: OwnedFd,
+    pub(super) record: &'a Record,
+    /// What an agent is told that the container is.
+    pub(super) status: Status,
 }
 
 fn unasked<T>() -> Result<T> {
     Err(Error::Died("the plan of a further process asks for what only a creation has".into()))
 }
 
-impl Keeper for Guest {
+impl Keeper for Guest<'_> {
     fn container(&self) -> Result<BorrowedFd<'_>> {
         Ok(self.container.as_fd())
+    }
+
+    fn tell_agent(&self, agent: &Agent, listener: BorrowedFd<'_>, process: &Process) -> Result<()> {
+        agent::tell(agent, listener, process.pid, self.record, self.status)
     }
 
     fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()> {

@@ -51,7 +51,8 @@ fn start(plan: &plan::Plan, descriptors: &Descriptors<'_>, record: &Record) -> R
     let cgroup = record.cgroup.open()?;
     let container =
         record.init.open()?.ok_or_else(|| Error::Died("the container died before its hooks ran".into()))?;
-    launch(plan, &filters, descriptors, Some(cgroup), &mut Guest { container }).map(|(process, _)| process)
+    let mut guest = Guest { container, record, status: Status::Created };
+    launch(plan, &filters, descriptors, Some(cgroup), &mut guest).map(|(process, _)| process)
 }
 
 /// A hook that can't be executed is told like one that failed.

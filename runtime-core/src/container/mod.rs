@@ -1,5 +1,6 @@
 //! The verbs: what engines and people do with containers.
 
+mod agent;
 mod console;
 mod create;
 mod delete;

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::{PATIENCE, StartOptions, hooks, status};
+use super::{PATIENCE, StartOptions, agent, hooks, status};
 use crate::container::Status;
 use crate::error::{Context, Error, Result, Wanted};
 use crate::hooks::Kind;
@@ -12,6 +12,7 @@ use crate::launch::dialogue::{Dialogue, Heard};
 use crate::launch::unexpected;
 use crate::notify::Proxy;
 use crate::plan;
+use crate::seccomp::Agent;
 use crate::spec::{ContainerId, Spec};
 use crate::state::{Entry, Record, StateRoot};
 
@@ -60,11 +61,26 @@ impl Start {
         // Now and not later: killed from here on, this command leaves a container that runs or is dead.
         self.entry.withdraw_start_socket()?;
         self.dialogue.go().doing(lost)?;
+        if let Some(agent) = &self.record.agent {
+            self.introduce(agent).inspect_err(|_| self.end())?;
+        }
         match self.dialogue.hear().doing(lost)? {
             Heard::End => {}
             heard => return Err(self.explain(heard)),
         }
         self.run_hooks(Kind::Poststart).inspect_err(|_| self.end())
+    }
+
+    /// The filter is in force, and the program waits until its agent is there.
+    fn introduce(&self, agent: &Agent) -> Result<()> {
+        match self.dialogue.hear_with_descriptor().doing(lost)? {
+            (Heard::AtBarrier(_), Some(listener)) => {
+                let pid = self.record.init.pid.cast_unsigned();
+                agent::tell(agent, listener.as_fd(), pid, &self.record, Status::Creating)?;
+                self.dialogue.go().doing(lost)
+            }
+            (heard, _) => Err(self.explain(heard)),
+        }
     }
 
     fn run_hooks(&self, kind: Kind) -> Result<()> {

@@ -51,8 +51,11 @@ fn every_seccomp_word_that_is_told_is_accepted() {
     let Seccomp { actions, operators, archs, known_flags, supported_flags, .. } = features().linux.seccomp;
     for action in &actions {
         let rule = json!({"names": ["read"], "action": action});
-        let profile = json!({"defaultAction": action, "syscalls": [rule]});
+        let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/l", "syscalls": [rule]});
         assert_eq!(accepted("/linux/seccomp", profile), Ok(()), "{action}");
+        // What an agent is to decide about can't be everything.
+        let default = accepted("/linux/seccomp", json!({"defaultAction": action}));
+        assert_eq!(default.is_ok(), action != "SCMP_ACT_NOTIFY", "{default:?}");
     }
     for op in &operators {
         let rule = json!({"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": op}]});
@@ -67,7 +70,12 @@ fn every_seccomp_word_that_is_told_is_accepted() {
         let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": [flag]});
         assert_eq!(accepted("/linux/seccomp", profile), Ok(()), "{flag}");
     }
-    assert!(operators.len() == 7 && archs.contains(&"SCMP_ARCH_X86_64".into()) && known_flags.len() == 4);
+    assert!(
+        actions.len() == 9
+            && operators.len() == 7
+            && archs.contains(&"SCMP_ARCH_X86_64".into())
+            && known_flags.len() == 4
+    );
 }
 
 #[test]

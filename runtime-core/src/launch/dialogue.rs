@@ -35,8 +35,8 @@ pub(crate) enum Heard {
 /// A connection to init, while it executes a plan.
 pub(crate) struct Dialogue {
     socket: OwnedFd,
-    /// What a newborn said before it was announced.
-    early: Cell<Option<Heard>>,
+    /// What a newborn said, and handed over, before it was announced.
+    early: Cell<Option<(Heard, Option<OwnedFd>)>>,
 }
 
 impl Dialogue {
@@ -91,31 +91,35 @@ impl Dialogue {
 
     /// Waits for the next thing that init says.
     pub(crate) fn hear(&self) -> Result<Heard, Errno> {
-        match self.early.take() {
-            Some(heard) => Ok(heard),
-            None => self.hear_with_descriptor().map(|(heard, _)| heard),
-        }
+        self.hear_with_descriptor().map(|(heard, _)| heard)
     }
 
     /// Waits until a newborn is announced. It runs from its first moment on, so that its own first words may come
     /// before the announcement, which is its sibling's; they are kept for the next [`Dialogue::hear`].
     pub(super) fn hear_of_newborn(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        let first = self.hear_with_descriptor()?;
+        let first = self.receive()?;
         if matches!(first.0, Heard::Born { .. } | Heard::End) {
             return Ok(first);
         }
-        match self.hear_with_descriptor()? {
+        match self.receive()? {
             // There is no newborn.
             (Heard::End, _) => Ok(first),
             second => {
-                self.early.set(Some(first.0));
+                self.early.set(Some(first));
                 Ok(second)
             }
         }
     }
 
     /// Waits for the next thing that init says, and for what it hands over with it.
-    pub(super) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
+    pub(crate) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
+        match self.early.take() {
+            Some(heard) => Ok(heard),
+            None => self.receive(),
+        }
+    }
+
+    fn receive(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let heard = self.hear_into(&mut control)?;
@@ -193,6 +197,17 @@ mod tests {
         drop(init);
         assert_eq!(dialogue.hear(), Ok(Heard::Failed(failure)));
         assert_eq!(dialogue.hear(), Ok(Heard::End));
+    }
+
+    #[test]
+    fn a_newborn_may_hand_something_over_before_it_is_announced() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        let (early, theirs) = (Dialogue::over(init), rustix::pipe::pipe().unwrap().0);
+        early.send_with(&Report::AtBarrier { step: 8 }.to_bytes(), Some(theirs.as_fd())).unwrap();
+        early.send_with(&Report::Born { step: 7, pid: 9 }.to_bytes(), None).unwrap();
+        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
+        let (heard, handed) = dialogue.hear_with_descriptor().unwrap();
+        assert_eq!((heard, handed.is_some()), (Heard::AtBarrier(8), true));
     }
 
     #[test]

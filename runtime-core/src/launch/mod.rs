@@ -22,6 +22,7 @@ use crate::cgroup::{Cgroup, Paths};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Plan};
+use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
@@ -29,6 +30,7 @@ use clone::{Newborn, Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
 use dialogue::{Dialogue, Heard};
 pub(crate) use report::unexpected;
+pub(crate) use terminal::send_message;
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
 pub(crate) trait Keeper {
@@ -38,6 +40,8 @@ pub(crate) trait Keeper {
     fn prepare(&mut self, process: &Process) -> Result<()>;
     /// Makes the container known to every command.
     fn record(&mut self, process: &Process) -> Result<()>;
+    /// Tells an agent about the container, and hands it the descriptor of the process's filter.
+    fn tell_agent(&self, agent: &Agent, listener: BorrowedFd<'_>, process: &Process) -> Result<()>;
     /// Writes the process id where the caller wants it.
     fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()>;
     /// The socket on which init waits for `start`.
@@ -79,7 +83,8 @@ pub(crate) fn launch(
     cgroup: Option<Cgroup>,
     keeper: &mut dyn Keeper,
 ) -> Result<(Process, Reached)> {
-    let mut walk = Walk { plan, filters, descriptors, keeper, cgroup, born: None, due: Due::Nothing };
+    let mut walk =
+        Walk { plan, filters, descriptors, keeper, cgroup, born: None, handed: None, due: Due::Nothing };
     let reached = walk.through();
     match (reached, walk.born.take()) {
         (Ok(reached), Some(born)) => Ok((born.finished(), reached)),
@@ -96,6 +101,8 @@ struct Walk<'a> {
     keeper: &'a mut dyn Keeper,
     cgroup: Option<Cgroup>,
     born: Option<Born>,
+    /// What init has handed over, until the next entry of the list says where it goes.
+    handed: Option<OwnedFd>,
     due: Due,
 }
 
@@ -127,7 +134,11 @@ impl Walk<'_> {
                 Deed::Init(Step::Barrier { .. }) => self.meet_at(number)?,
                 Deed::Init(Step::AwaitWord) => self.give_word()?,
                 Deed::Init(Step::Emerge { .. }) => self.meet_newborn(number)?,
-                Deed::Init(Step::OpenTerminal { .. }) => self.take_terminal(number)?,
+                Deed::Init(Step::OpenTerminal { .. }) => self.take_descriptor(number)?,
+                Deed::Init(Step::InstallSeccompWithAgent { .. }) => {
+                    self.take_descriptor(number)?;
+                    self.due = Due::Word;
+                }
                 Deed::Init(Step::Execute { .. }) => self.hear_end()?,
                 Deed::Init(_) => self.give_due()?,
             }
@@ -172,14 +183,18 @@ impl Walk<'_> {
                 crate::sys::process::set_limit(self.process()?.pid, *resource, *soft, *hard)
                     .doing(|| "prlimit".into())?;
             }
-            Action::SendTerminal(socket) => terminal::send(&self.opened_terminal()?, socket)?,
+            Action::SendTerminal(socket) => terminal::send(&self.handed()?, socket)?,
             Action::KeepTerminal => {
-                let master = self.opened_terminal()?;
+                let master = self.handed()?;
                 terminal::leave_newlines(&master)?;
                 self.born_mut()?.process.terminal = Some(master);
             }
             Action::SendPidfd { socket, word } => {
                 terminal::send_descriptor(socket, word, self.process()?.pidfd.as_fd())?;
+            }
+            Action::TellAgent(agent) => {
+                let listener = self.handed()?;
+                self.keeper.tell_agent(agent, listener.as_fd(), self.process()?)?;
             }
             Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
             Action::RunHooks(hooks) => {
@@ -271,22 +286,22 @@ impl Walk<'_> {
         }
     }
 
-    /// Init opens a terminal, and hands over its master.
-    fn take_terminal(&mut self, number: u32) -> Result<()> {
+    /// Init hands something over: the master of a terminal, or the descriptor of its filter.
+    fn take_descriptor(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
         match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
-            (Heard::AtBarrier(step), Some(master)) if step == number => {
-                self.born_mut()?.process.terminal = Some(master);
+            (Heard::AtBarrier(step), Some(descriptor)) if step == number => {
+                self.handed = Some(descriptor);
                 Ok(())
             }
             (heard, _) => Err(unexpected(self.plan, heard)),
         }
     }
 
-    /// The terminal that init has opened.
-    fn opened_terminal(&mut self) -> Result<OwnedFd> {
-        let none = || Error::Died("the plan hands over a terminal before it opens one".into());
-        self.born_mut()?.process.terminal.take().ok_or_else(none)
+    /// What init has handed over.
+    fn handed(&mut self) -> Result<OwnedFd> {
+        let none = || Error::Died("the plan passes something on before init hands it over".into());
+        self.handed.take().ok_or_else(none)
     }
 
     fn meet_at(&mut self, number: u32) -> Result<()> {

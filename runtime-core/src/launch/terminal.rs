@@ -1,4 +1,4 @@
-//! Terminals and pidfds on their way to others.
+//! Terminals and other descriptors on their way to others.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -23,16 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Sends a terminal's master to a socket, with the name that the terminal has inside.
 pub(super) fn send(master: &OwnedFd, socket: &Path) -> Result<()> {
     let name = rustix::pty::ptsname(master, Vec::new()).doing(|| "cannot name the terminal".into())?;
-    send_bytes(socket, name.as_bytes(), master.as_fd())
+    send_message(socket, name.as_bytes(), master.as_fd())
 }
 
 /// Sends a descriptor to a UNIX stream socket, with a word beside it.
 pub(super) fn send_descriptor(socket: &Path, word: &str, descriptor: BorrowedFd<'_>) -> Result<()> {
-    send_bytes(socket, word.as_bytes(), descriptor)
+    send_message(socket, word.as_bytes(), descriptor)
 }
 
-fn send_bytes(socket: &Path, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<()> {
-    let connection = connect(socket).doing(|| format!("cannot connect to {}", socket.display()))?;
+/// Connects to a UNIX stream socket and sends these bytes, the first of them with a descriptor.
+pub(crate) fn send_message(socket: &Path, bytes: &[u8], descriptor: BorrowedFd<'_>) -> Result<()> {
+    let connection =
+        connect(socket).map_err(told_apart).doing(|| format!("cannot connect to {}", socket.display()))?;
     send_over(&connection, bytes, descriptor).doing(|| format!("cannot send to {}", socket.display()))
 }
 
@@ -44,10 +46,25 @@ fn send_over(connection: &OwnedFd, bytes: &[u8], descriptor: BorrowedFd<'_>) -> 
     let sent = rustix::io::retry_on_intr(|| {
         rustix::net::sendmsg(connection, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
     });
-    match sent {
+    sent.and_then(|length| send_rest(connection, bytes.get(length..).unwrap_or_default())).map_err(told_apart)
+}
+
+/// What didn't fit at once.
+fn send_rest(connection: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let sent = rustix::io::retry_on_intr(|| rustix::net::send(connection, bytes, SendFlags::NOSIGNAL))?;
+        bytes = bytes.get(sent..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn told_apart(errno: Errno) -> Errno {
+    match errno {
         // A broken pipe would be taken for that of the dialogue with init.
-        Err(Errno::PIPE | Errno::CONNRESET) => Err(Errno::NOTCONN),
-        answer => answer.map(|_| ()),
+        Errno::PIPE | Errno::CONNRESET => Errno::NOTCONN,
+        // What a socket with a deadline says when that has passed.
+        Errno::AGAIN => Errno::TIMEDOUT,
+        errno => errno,
     }
 }
 

@@ -6,10 +6,10 @@ use super::capabilities::{SYS_ADMIN, bits};
 use super::draft::{Draft, text};
 use super::mounts::covers_dev;
 use super::namespaces::Wish;
-use super::{Owned, Pointer};
+use super::{Action, Owned, Pointer};
 use crate::error::ConfigError;
 use crate::host::Host;
-use crate::seccomp::Profile;
+use crate::seccomp::{Agent, Profile, RENDEZVOUS};
 use crate::spec::Spec;
 use crate::step::{Namespace, Step};
 
@@ -163,7 +163,15 @@ pub(super) fn confine(
     profile: Option<&Profile>,
 ) -> Result<(), ConfigError> {
     let Some(profile) = profile else { return Ok(()) };
-    plan.init("/linux/seccomp", Step::InstallSeccomp { flags: profile.flags(), filter: 0 });
+    let flags = profile.flags();
+    match Agent::of(spec.oci()) {
+        None => plan.init("/linux/seccomp", Step::InstallSeccomp { flags, filter: 0 }),
+        Some(agent) => {
+            let step = Step::InstallSeccompWithAgent { flags, filter: 0, rendezvous: RENDEZVOUS };
+            plan.init("/linux/seccomp", step);
+            plan.host("/linux/seccomp/listenerPath", Action::TellAgent(agent));
+        }
+    }
     if !forbids_new_privileges(spec) {
         plan.init("/process/capabilities", Sets::of(spec).possible(spec, host).step());
     }

@@ -98,6 +98,9 @@ impl Display for Action {
             Action::SendTerminal(socket) => write!(f, "send the terminal to {}", socket.display()),
             Action::KeepTerminal => write!(f, "keep the terminal for the caller"),
             Action::SendPidfd { socket, word } => write!(f, "send a pidfd ({word}) to {}", socket.display()),
+            Action::TellAgent(agent) => {
+                write!(f, "hand its descriptor to the agent at {}", agent.socket.display())
+            }
             Action::WritePidFile(path) => write!(f, "write the process id to {}", path.display()),
             Action::Record => write!(f, "record the container"),
         }
@@ -204,6 +207,9 @@ impl Display for Step<Owned> {
             Step::AwaitWord => write!(f, "wait for the word to start"),
             Step::AwaitStart => write!(f, "wait for start"),
             Step::InstallSeccomp { .. } => write!(f, "install the system call filter"),
+            Step::InstallSeccompWithAgent { .. } => {
+                write!(f, "install the system call filter, and wait until its agent is there")
+            }
             Step::SetCapabilities { effective, permitted, inheritable, ambient } => write!(
                 f,
                 "set capabilities: effective {}, permitted {}, inheritable {}, ambient {}",

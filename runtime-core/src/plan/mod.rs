@@ -30,6 +30,7 @@ use std::path::PathBuf;
 
 use crate::cgroup;
 use crate::hooks::Hooks;
+use crate::seccomp::Agent;
 use crate::step::{Namespace, Propagation, Step};
 use crate::wire::{Form, Put, Sink, Value, put_list};
 
@@ -225,6 +226,8 @@ pub enum Action {
         /// What is sent along.
         word: &'static str,
     },
+    /// Tells an agent about the container, and sends it the descriptor that the filter in force has just given.
+    TellAgent(Agent),
     /// Writes the process id where the caller wants it.
     WritePidFile(PathBuf),
     /// Writes the container's record: from here on it exists for every command.

@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::publish::publish;
 
 /// Changes with the file's format, and with what this program compiles a profile to.
-const FORMAT: u64 = 0x7365_6363_6f6d_0001;
+const FORMAT: u64 = 0x7365_6363_6f6d_0002;
 /// The size of a `struct sock_filter`.
 const INSTRUCTION: usize = 8;
 /// How many files there may be; each is a few dozen KB.

@@ -18,6 +18,9 @@ use crate::error::{ConfigError, Result};
 pub(super) const MAX_INSTRUCTIONS: usize = 4096;
 /// libseccomp's marker for calls that a tracer has cancelled.
 const CANCELLED: u32 = u32::MAX;
+/// Where init waits until the agent has the descriptor: a number below x32's that no architecture ever gave to a system
+/// call. With an agent it is the agent's, whatever the profile says, so that it's the one call which surely waits.
+pub(crate) const RENDEZVOUS: u32 = 0x3fff_ffff;
 
 // libseccomp promises nothing about threads.
 static LIBSECCOMP: Mutex<()> = Mutex::new(());
@@ -64,6 +67,9 @@ impl Profile {
         }
         for (audit, ranges) in &mut kinds {
             self.add_strangers(*audit, ranges);
+        }
+        if let Some((_, native)) = kinds.first_mut().filter(|_| self.has_agent()) {
+            add_rendezvous(native);
         }
         Ok(kinds)
     }
@@ -177,6 +183,12 @@ impl Decision {
             None => alternatives.extend(rule.alternatives.iter().map(|all| (all.clone(), rule.action))),
         }
     }
+}
+
+fn add_rendezvous(ranges: &mut Ranges) {
+    let around = ranges.range(..=RENDEZVOUS).next_back().map(|(_, decision)| decision.clone());
+    ranges.insert(RENDEZVOUS, Decision::Return(Action::Notify));
+    around.map(|around| ranges.entry(RENDEZVOUS + 1).or_insert(around));
 }
 
 /// The ranges without those that decide the same as the one before.

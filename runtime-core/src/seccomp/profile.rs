@@ -18,6 +18,8 @@ const ARGUMENTS: usize = 6;
 
 const FLAG_LOG: u32 = 1 << 1;
 const FLAG_SPEC_ALLOW: u32 = 1 << 2;
+const FLAG_NEW_LISTENER: u32 = 1 << 3;
+const FLAG_WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// Which system calls a container may make, as plain data. Names are not resolved: planning is on every run's path,
 /// and what a name means is libseccomp's business.
@@ -50,6 +52,8 @@ pub(super) enum Action {
     Trap,
     Errno(u16),
     Trace(u16),
+    /// An agent outside decides.
+    Notify,
     Log,
     Allow,
 }
@@ -63,6 +67,7 @@ impl Action {
             Action::Trap => 0x0003_0000,
             Action::Errno(errno) => 0x0005_0000 | u32::from(errno),
             Action::Trace(message) => 0x7ff0_0000 | u32::from(message),
+            Action::Notify => 0x7fc0_0000,
             Action::Log => 0x7ffc_0000,
             Action::Allow => 0x7fff_0000,
         }
@@ -97,15 +102,16 @@ impl Profile {
     /// `SECCOMP_FILTER_FLAG_SPEC_ALLOW` (4.17), which is the default where it is there.
     ///
     /// # Errors
-    /// What the specification forbids, what the kernel can't do, and what isn't supported yet.
+    /// What the specification forbids, and what the kernel can't do.
     pub fn plan(seccomp: &LinuxSeccomp, supports_spec_allow: bool) -> Result<Self, ConfigError> {
         let at = Pointer::of("/linux/seccomp");
-        check_listener(seccomp, &at)?;
-        let fields = Fields { action: "defaultAction", errno: "defaultErrnoRet" };
+        check_agent(seccomp, &at)?;
         Ok(Profile {
-            default: action(seccomp.default_action(), seccomp.default_errno_ret(), &fields, || at.clone())?,
+            default: action(seccomp.default_action(), seccomp.default_errno_ret(), || {
+                at.child("defaultErrnoRet")
+            })?,
             architectures: architectures(seccomp.architectures().as_deref().unwrap_or_default())?,
-            flags: flags(seccomp.flags().as_deref(), supports_spec_allow)?,
+            flags: with_agent(flags(seccomp.flags().as_deref(), supports_spec_allow)?, seccomp),
             rules: seccomp
                 .syscalls()
                 .iter()
@@ -120,6 +126,11 @@ impl Profile {
     pub fn flags(&self) -> u32 {
         self.flags
     }
+
+    /// Whether an agent decides about some calls.
+    pub fn has_agent(&self) -> bool {
+        self.flags & FLAG_NEW_LISTENER != 0
+    }
 }
 
 /// Where the entry of `syscalls` with that index is.
@@ -127,8 +138,23 @@ fn rule_at(index: usize) -> Pointer {
     Pointer::of("/linux/seccomp/syscalls").child(index)
 }
 
-// A listener's path without the action that needs it is to be ignored; the action itself is refused elsewhere.
-fn check_listener(seccomp: &LinuxSeccomp, at: &Pointer) -> Result<(), ConfigError> {
+/// The first entry that leaves its calls to an agent.
+pub(super) fn first_notifying(seccomp: &LinuxSeccomp) -> Option<usize> {
+    let entries = seccomp.syscalls().as_deref().unwrap_or_default();
+    entries.iter().position(|entry| entry.action() == LinuxSeccompAction::ScmpActNotify)
+}
+
+// An agent's path without the action that needs it is to be ignored.
+fn check_agent(seccomp: &LinuxSeccomp, at: &Pointer) -> Result<(), ConfigError> {
+    if seccomp.default_action() == LinuxSeccompAction::ScmpActNotify {
+        let problem = "SCMP_ACT_NOTIFY can't be the default, which would leave everything to the agent, known or not; \
+                       list the system calls that are its business";
+        return Err(ConfigError::new(at.child("defaultAction"), problem));
+    }
+    if let (Some(index), None) = (first_notifying(seccomp), seccomp.listener_path()) {
+        let problem = "SCMP_ACT_NOTIFY needs somebody who decides; name the agent's socket in linux.seccomp.listenerPath";
+        return Err(ConfigError::new(rule_at(index).child("action"), problem));
+    }
     if seccomp.listener_metadata().is_some() && seccomp.listener_path().is_none() {
         let problem = "there is no listenerPath that this could be sent to; add it, or remove this";
         return Err(ConfigError::new(at.child("listenerMetadata"), problem));
@@ -136,23 +162,17 @@ fn check_listener(seccomp: &LinuxSeccomp, at: &Pointer) -> Result<(), ConfigErro
     Ok(())
 }
 
-/// How an object calls its action and that action's errno.
-struct Fields {
-    action: &'static str,
-    errno: &'static str,
-}
-
+/// An action with its errno, whose place `at` tells.
 fn action(
     name: LinuxSeccompAction,
     errno: Option<u32>,
-    fields: &Fields,
     at: impl Fn() -> Pointer,
 ) -> Result<Action, ConfigError> {
     let bounded = |limit: u32| {
         let errno = errno.unwrap_or(EPERM);
         u16::try_from(errno).ok().filter(|errno| u32::from(*errno) <= limit).ok_or_else(|| {
             let problem = format!("{errno} is more than {limit}, the most that {name} can carry");
-            ConfigError::new(at().child(fields.errno), problem)
+            ConfigError::new(at(), problem)
         })
     };
     let action = match name {
@@ -163,14 +183,12 @@ fn action(
         LinuxSeccompAction::ScmpActTrap => Action::Trap,
         LinuxSeccompAction::ScmpActLog => Action::Log,
         LinuxSeccompAction::ScmpActAllow => Action::Allow,
-        LinuxSeccompAction::ScmpActNotify => {
-            return Err(ConfigError::new(at().child(fields.action), "SCMP_ACT_NOTIFY is not supported yet"));
-        }
+        LinuxSeccompAction::ScmpActNotify => Action::Notify,
     };
     match errno {
         Some(_) => {
             let problem = format!("{name} returns no errno; only SCMP_ACT_ERRNO and SCMP_ACT_TRACE do");
-            Err(ConfigError::new(at().child(fields.errno), problem))
+            Err(ConfigError::new(at(), problem))
         }
         None => Ok(action),
     }
@@ -178,7 +196,7 @@ fn action(
 
 /// Whether a rule may have this action.
 pub(super) fn accepts_action(name: LinuxSeccompAction) -> bool {
-    action(name, None, &Fields { action: "", errno: "" }, || Pointer::NONE).is_ok()
+    action(name, None, || Pointer::NONE).is_ok()
 }
 
 /// Whether a profile may list this architecture.
@@ -223,10 +241,16 @@ fn flags(listed: Option<&[LinuxSeccompFilterFlag]>, supports_spec_allow: bool) -
         }
         // The process that is filtered has one thread, so there is none to synchronise with.
         LinuxSeccompFilterFlag::SeccompFilterFlagTsync => Ok(flags),
-        // It is about waiting for a listener's answer. Nothing waits without one, and the kernel answers EINVAL to
-        // the flag alone.
-        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => Ok(flags),
+        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => Ok(flags | FLAG_WAIT_KILLABLE_RECV),
     })
+}
+
+// Waiting killably is about an agent's answer: without an agent nothing waits, and the kernel answers EINVAL.
+fn with_agent(flags: u32, seccomp: &LinuxSeccomp) -> u32 {
+    match first_notifying(seccomp) {
+        Some(_) => flags | FLAG_NEW_LISTENER,
+        None => flags & !FLAG_WAIT_KILLABLE_RECV,
+    }
 }
 
 fn rule(entry: &LinuxSyscall, at: impl Fn() -> Pointer) -> Result<Rule, ConfigError> {
@@ -242,12 +266,7 @@ fn rule(entry: &LinuxSyscall, at: impl Fn() -> Pointer) -> Result<Rule, ConfigEr
         .collect::<Result<_, _>>()?;
     Ok(Rule {
         names: entry.names().clone(),
-        action: action(
-            entry.action(),
-            entry.errno_ret(),
-            &Fields { action: "action", errno: "errnoRet" },
-            &at,
-        )?,
+        action: action(entry.action(), entry.errno_ret(), || at().child("errnoRet"))?,
         alternatives: alternatives(conditions),
     })
 }

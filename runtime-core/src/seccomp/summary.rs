@@ -52,6 +52,7 @@ impl fmt::Display for Action {
             Action::Trace(message) => {
                 write!(f, "go{} to the tracer ({message})", if s.is_empty() { "" } else { "es" })
             }
+            Action::Notify => write!(f, "go{} to the agent", if s.is_empty() { "" } else { "es" }),
             Action::Log => write!(f, "logged"),
             Action::Allow => write!(f, "allowed"),
         }

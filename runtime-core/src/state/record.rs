@@ -12,6 +12,7 @@ use crate::cgroup;
 use crate::container::Status;
 use crate::hooks::{Hooks, Kind};
 use crate::plan::Request;
+use crate::seccomp::Agent;
 use crate::spec::ContainerId;
 
 /// The version of [`Intent`] and [`Record`] that this library writes and reads.
@@ -62,6 +63,9 @@ pub struct Record {
     pub cgroup: cgroup::Paths,
     /// Whether the death of its first process ends all its processes.
     pub private_pid_namespace: bool,
+    /// Who decides about system calls of the first process, if somebody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Agent>,
     /// The hooks that later commands run: startContainer, poststart, poststop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hooks>,

@@ -59,6 +59,7 @@ fn record(name: &str) -> Record {
         annotations: BTreeMap::from([("key".into(), "value".into())]),
         cgroup: cgroup::Paths::default(),
         private_pid_namespace: true,
+        agent: None,
         hooks: vec![Hooks { kind: Kind::Poststop, hooks: Vec::new() }],
         request: Request::new(&id(name), "/bundle/rootfs".into()),
     }

@@ -10,11 +10,12 @@ mod verdicts;
 use oci_spec::runtime::LinuxSeccomp;
 use serde_json::Value;
 
-use super::Profile;
+use super::{Profile, RENDEZVOUS};
 
 const DOCKER_SIZE: &str = include_str!("../../../tests/data/seccomp-docker-size.json");
 
 const ALLOW: u32 = 0x7fff_0000;
+const NOTIFY: u32 = 0x7fc0_0000;
 const KILL_THREAD: u32 = 0;
 const EPERM: u32 = 0x0005_0001;
 const ENOSYS: u32 = 0x0005_0026;

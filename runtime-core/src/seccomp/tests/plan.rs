@@ -17,8 +17,10 @@ fn with_entry(entry: Value) -> Value {
 fn mistakes_are_found_with_their_place() {
     let notify = json!({"defaultAction": "SCMP_ACT_NOTIFY"});
     assert!(mistake(notify).contains("/linux/seccomp/defaultAction: SCMP_ACT_NOTIFY"));
-    let notify = with_entry(json!({"names": ["read"], "action": "SCMP_ACT_NOTIFY"}));
-    assert!(mistake(notify).contains("/linux/seccomp/syscalls/1/action: SCMP_ACT_NOTIFY"));
+    let mut notify = with_entry(json!({"names": ["read"], "action": "SCMP_ACT_NOTIFY"}));
+    assert!(mistake(notify.clone()).contains("/linux/seccomp/syscalls/1/action: SCMP_ACT_NOTIFY"));
+    notify["listenerPath"] = json!("/run/agent");
+    assert!(Profile::plan(&seccomp(notify), false).is_ok());
     let metadata = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"});
     assert!(mistake(metadata).contains("/linux/seccomp/listenerMetadata: "));
     let nameless = with_entry(json!({"names": [], "action": "SCMP_ACT_ALLOW"}));
@@ -33,6 +35,9 @@ fn mistakes_are_found_with_their_place() {
 
 #[test]
 fn only_some_actions_have_an_errno() {
+    let mut notify = with_entry(json!({"names": ["read"], "action": "SCMP_ACT_NOTIFY", "errnoRet": 1}));
+    notify["listenerPath"] = json!("/run/agent");
+    assert!(mistake(notify).contains("/linux/seccomp/syscalls/1/errnoRet: "));
     for action in ["ALLOW", "KILL", "KILL_PROCESS", "KILL_THREAD", "TRAP", "LOG"] {
         let action = format!("SCMP_ACT_{action}");
         let default = json!({"defaultAction": action, "defaultErrnoRet": 1});
@@ -47,10 +52,30 @@ fn only_some_actions_have_an_errno() {
 }
 
 #[test]
-fn a_listener_is_ignored_while_nothing_notifies_it() {
+fn an_agent_is_ignored_while_nothing_is_left_to_it() {
     let value =
         json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent", "listenerMetadata": "x"});
+    assert!(!profile(value.clone()).has_agent());
     assert_eq!(profile(value), profile(json!({"defaultAction": "SCMP_ACT_ALLOW"})));
+}
+
+#[test]
+fn an_agent_brings_its_flags() {
+    let with_flags = |flags: Value| {
+        let entry = json!({"names": ["read"], "action": "SCMP_ACT_NOTIFY"});
+        let profile = profile(json!({
+            "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/a", "flags": flags, "syscalls": [entry]
+        }));
+        assert!(profile.has_agent());
+        profile.flags()
+    };
+    const NEW_LISTENER: u32 = 8;
+    const WAIT_KILLABLE_RECV: u32 = 32;
+    assert_eq!(with_flags(json!([])), NEW_LISTENER);
+    // The kernel takes it beside a listener only with another flag, and there is no other thread to be filtered.
+    assert_eq!(with_flags(json!(["SECCOMP_FILTER_FLAG_TSYNC"])), NEW_LISTENER);
+    let killable = json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
+    assert_eq!(with_flags(killable), NEW_LISTENER | WAIT_KILLABLE_RECV);
 }
 
 #[test]
@@ -83,6 +108,13 @@ fn summaries() {
     let entry = json!({"names": ["a", "b", "b"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95});
     let denials = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [entry]});
     assert_eq!(profile(denials).summary(), "2 system calls fail with errno 95, the others allowed (x86_64)");
+    let left = |names: Value| {
+        let entry = json!({"names": names, "action": "SCMP_ACT_NOTIFY"});
+        profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/a", "syscalls": [entry]}))
+            .summary()
+    };
+    assert_eq!(left(json!(["a"])), "1 system call goes to the agent, the others allowed (x86_64)");
+    assert_eq!(left(json!(["a", "b"])), "2 system calls go to the agent, the others allowed (x86_64)");
 }
 
 #[test]

@@ -80,10 +80,11 @@ const VALUES: &[u64] = &[
 ];
 const OPERATORS: &[&str] = &["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"];
 const ACTIONS: &[&str] =
-    &["ALLOW", "ERRNO", "ERRNO", "TRAP", "KILL", "KILL_PROCESS", "KILL_THREAD", "TRACE", "LOG"];
+    &["ALLOW", "ERRNO", "ERRNO", "TRAP", "KILL", "KILL_PROCESS", "KILL_THREAD", "TRACE", "LOG", "NOTIFY"];
 
 pub(super) fn profile(dice: &mut Dice, shape: Shape) -> LinuxSeccomp {
-    let (default, errno) = action(dice);
+    let (default, errno) =
+        std::iter::repeat_with(|| action(dice)).find(|(name, _)| name != "SCMP_ACT_NOTIFY").unwrap();
     let uniform: Vec<(Value, Value)> = NAMES.iter().map(|_| action(dice)).collect();
     let entries = (0..dice.roll(shape.entries + 1)).map(|_| {
         let first = dice.roll(NAMES.len() as u64) as usize;
@@ -95,7 +96,7 @@ pub(super) fn profile(dice: &mut Dice, shape: Shape) -> LinuxSeccomp {
     });
     let entries: Vec<Value> = entries.collect();
     let tables: Vec<_> = TABLES.iter().filter(|_| dice.roll(3) > 0).map(|table| table.name()).collect();
-    let mut value = json!({"defaultAction": default, "defaultErrnoRet": errno, "architectures": tables});
+    let mut value = json!({"defaultAction": default, "defaultErrnoRet": errno, "architectures": tables, "listenerPath": "/a"});
     value["syscalls"] = entries.into_iter().map(without_empty_args).collect();
     serde_json::from_value(value).unwrap()
 }

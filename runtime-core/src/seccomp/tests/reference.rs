@@ -106,6 +106,9 @@ impl Reference {
             let skipped = call.arch == X86_64 && call.number == u32::MAX;
             return if skipped { default } else { KILL_THREAD };
         };
+        if call.number == 0x3fff_ffff && table == Table::X86_64 && self.has_agent() {
+            return Action::ScmpActNotify.as_u32(None);
+        }
         if self.is_newer(table, call.number, default) {
             return ENOSYS;
         }
@@ -116,6 +119,11 @@ impl Reference {
         let decided = entries.iter().filter(named).find(|entry| entry.args().is_none());
         let matching = || entries.iter().find(|entry| matches(entry, name, table, call));
         decided.or_else(matching).map_or(default, |entry| answer(entry))
+    }
+
+    /// Whether there is somebody for whom init has to wait.
+    fn has_agent(&self) -> bool {
+        self.seccomp.syscalls().iter().flatten().any(|entry| entry.action() == Action::ScmpActNotify)
     }
 
     fn is_newer(&self, table: Table, number: u32, default: u32) -> bool {

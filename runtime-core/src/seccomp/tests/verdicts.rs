@@ -149,6 +149,22 @@ fn numbers_private_to_arm_say_nothing_about_the_others() {
 }
 
 #[test]
+fn with_an_agent_there_is_a_call_that_surely_waits_for_it() {
+    let profile = |action: &str| {
+        let entry = json!({"names": ["read"], "action": action});
+        json!({"defaultAction": "SCMP_ACT_KILL", "listenerPath": "/a", "syscalls": [entry]})
+    };
+    let at = |action: &str, arch, number| verdict(profile(action), arch, number, [0; 6]);
+    let rendezvous = RENDEZVOUS;
+    assert_eq!(at("SCMP_ACT_NOTIFY", X86_64, rendezvous), NOTIFY);
+    assert_eq!(at("SCMP_ACT_NOTIFY", X86_64, 0), NOTIFY);
+    assert_eq!(at("SCMP_ACT_NOTIFY", X86_64, rendezvous - 1), ENOSYS);
+    assert_eq!(at("SCMP_ACT_NOTIFY", X86_64, rendezvous + 1), KILL_THREAD);
+    assert_eq!(at("SCMP_ACT_NOTIFY", X86, rendezvous), KILL_THREAD);
+    assert_eq!(at("SCMP_ACT_ALLOW", X86_64, rendezvous), ENOSYS);
+}
+
+#[test]
 fn conditions_on_one_argument_are_alternatives() {
     let args = json!([
         {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"},
