@@ -294,6 +294,8 @@ vocabulary! {
             propagation: F::List<Propagation>,
             /// Where.
             at: Target<F>,
+            /// A directory of the host that is attached where the kernel grants no instance; empty for none.
+            instead: F::Text,
         },
         /// Attaches a mount that the parent opened and sends.
         11 => AttachMount {

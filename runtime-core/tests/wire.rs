@@ -135,7 +135,7 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::SetPropagation { to } => Step::SetPropagation { to },
         Step::MountRoot { path } => Step::MountRoot { path: text(path) },
         Step::HoldRoot { path } => Step::HoldRoot { path: text(path) },
-        Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at } => Step::Mount {
+        Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at, instead } => Step::Mount {
             fstype: text(fstype),
             source: text(source),
             data: text(data),
@@ -144,6 +144,7 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
             flags,
             propagation: items(propagation, |change| change),
             at: target(at),
+            instead: text(instead),
         },
         Step::AttachMount { at } => Step::AttachMount { at: target(at) },
         Step::MakeNodes { directory, nodes, links, replace } => Step::MakeNodes {
@@ -240,6 +241,7 @@ fn steps() -> Vec<Step<Owned>> {
             flags: u64::MAX,
             propagation: vec![Propagation::Slave, Propagation::Shared],
             at: at(),
+            instead: path(),
         },
         Step::AttachMount { at: at() },
         Step::MakeNodes {

@@ -14,6 +14,7 @@ impl Errno {
     pub const PERM: Errno = Errno(1);
     pub const NOENT: Errno = Errno(2);
     pub const ACCES: Errno = Errno(13);
+    pub const BUSY: Errno = Errno(16);
     pub const EXIST: Errno = Errno(17);
     pub const NODEV: Errno = Errno(19);
     pub const NOTDIR: Errno = Errno(20);

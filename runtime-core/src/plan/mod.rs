@@ -189,6 +189,13 @@ pub enum Action {
         /// Group ids.
         gids: Vec<IdMap>,
     },
+    /// Compares the maps of the user namespace that the process was born in with those that were expected.
+    CheckIdMaps {
+        /// User ids.
+        uids: Vec<IdMap>,
+        /// Group ids.
+        gids: Vec<IdMap>,
+    },
     /// Moves the process into the cgroup's hierarchies.
     EnterCgroup {
         /// It was born in the hierarchy of version 2.
@@ -278,6 +285,8 @@ pub enum LoanSource {
     Path(PathBuf),
     /// The container's own cgroup, in the hierarchy with this mount point.
     Cgroup(PathBuf),
+    /// The host's sysfs without what is mounted in it; where that can't be had, with it and read-only.
+    Sysfs,
     /// A device node on the host, checked to be the device that was asked for.
     Device {
         /// Its path on the host.
