@@ -17,7 +17,7 @@ use crate::step::{Create, Link, Namespace, Propagation, Resolve, Step, Target};
 
 /// Files of procfs that something like lxcfs replaces by its own. Nothing else may be mounted below /proc: a mount
 /// there could catch what is written to labels and parameters (CVE-2019-16884).
-const REPLACEABLE: [&str; 11] = [
+const REPLACEABLE: [&str; 10] = [
     "/proc/cpuinfo",
     "/proc/diskstats",
     "/proc/meminfo",
@@ -26,7 +26,6 @@ const REPLACEABLE: [&str; 11] = [
     "/proc/uptime",
     "/proc/loadavg",
     "/proc/slabinfo",
-    "/proc/net/dev",
     "/proc/sys/kernel/ns_last_pid",
     "/proc/sys/crypto/fips_enabled",
 ];
