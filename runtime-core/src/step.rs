@@ -444,6 +444,13 @@ vocabulary! {
             /// The execution domain's number.
             domain: u64,
         },
+        /// Sets on which memory nodes this process and those that it bears allocate.
+        41 => SetMemoryPolicy {
+            /// `MPOL_*` number with `MPOL_F_*` bits.
+            mode: u32,
+            /// The nodes, bit n of word m for node 64m+n.
+            nodes: F::List<u64>,
+        },
         /// Sets a resource limit, while that is still allowed.
         34 => SetLimit {
             /// `RLIMIT_*` number.
@@ -597,5 +604,7 @@ words! {
         56 => OpenMaster = "open ptmx of a devpts at /dev/pts",
         /// `dup3`.
         57 => Dup = "dup3",
+        /// `set_mempolicy`.
+        58 => SetMempolicy = "set_mempolicy",
     }
 }

@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=40).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=41).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -187,6 +187,9 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
             environment: texts(environment),
         },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
+        Step::SetMemoryPolicy { mode, nodes } => {
+            Step::SetMemoryPolicy { mode, nodes: items(nodes, |word| word) }
+        }
         Step::Conceal => Step::Conceal,
         Step::Emerge { terminal } => Step::Emerge { terminal },
         Step::OpenTerminal { rows, columns, owner, console, control } => {
@@ -276,6 +279,7 @@ fn steps() -> Vec<Step<Owned>> {
         Step::EnterContainer { kinds: vec![Namespace::Mount, Namespace::Uts] },
         Step::SetCapabilities { effective: 1, permitted: 2, inheritable: 4, ambient: 8 },
         Step::SetPersonality { domain: 8 },
+        Step::SetMemoryPolicy { mode: 2, nodes: vec![u64::MAX, 1] },
         Step::FindProgram { candidates: list() },
         Step::AwaitStart,
         Step::InstallSeccomp { flags: 2, filter: 1 },

@@ -378,6 +378,13 @@ pub fn personality(domain: u64) -> Answer<()> {
     done(call(number::PERSONALITY, [domain as usize, 0, 0, 0, 0, 0]))
 }
 
+/// Sets the memory policy.
+pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Answer<()> {
+    // The kernel takes one bit less than it is told.
+    let bits = nodes.len() * 64 + 1;
+    done(call(number::SET_MEMPOLICY, [mode as usize, address(nodes), bits, 0, 0, 0]))
+}
+
 /// Sets real, effective and saved user ids.
 pub fn setresuid(uid: u32) -> Answer<()> {
     let uid = uid as usize;
