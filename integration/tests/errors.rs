@@ -224,7 +224,8 @@ fn a_container_in_the_wrong_state_is_told_in_the_words_that_engines_look_for() {
 #[test]
 fn what_a_paused_container_takes_no_part_in_is_told() {
     let test = Test::new();
-    let container = test.start(&test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"])));
+    let container =
+        test.start(&test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"])));
     container.command(&["pause"]).ok();
     let refused = test.runtime(&["exec", &container.id, "/bin/true"]);
     refused.fails_with(&["cannot exec in a paused container (use --ignore-paused to override)"]).exits(255);
@@ -239,7 +240,9 @@ fn a_cgroup_with_processes_of_somebody_else_is_refused() {
         let test = Test::new();
         let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"]));
         let container = test.start(&bundle);
-        test.try_create(&bundle).fails_with(&["container's cgroup is not empty: 1 process(es) found"]).exits(1);
+        test.try_create(&bundle)
+            .fails_with(&["container's cgroup is not empty: 1 process(es) found"])
+            .exits(1);
         assert_eq!(container.status(), "running");
     });
 }

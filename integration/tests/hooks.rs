@@ -179,7 +179,8 @@ fn poststart_hooks_of_a_run_wait_for_the_program() {
 fn what_a_hook_printed_is_part_of_the_error() {
     promise("what a hook printed", || {
         let script = "echo to the one; echo to the other >&2; exit 3";
-        let said = Test::new().run_with(|config| config["hooks"]["createRuntime"] = json!([hook("true"), hook(script)]));
+        let said = Test::new()
+            .run_with(|config| config["hooks"]["createRuntime"] = json!([hook("true"), hook(script)]));
         for words in ["error running createRuntime hook #1", "exit status 3", "to the one", "to the other"] {
             assert!(said.stderr.contains(words), "{words}: {said:#?}");
         }

@@ -51,7 +51,8 @@ fn refusing_such_mounts(command: &mut Command) {
     const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
     const ANSWER: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     const FLAGS_AT: u32 = 16 + 3 * 8;
-    let bits = NO_DIRECTORY_TIMES | (libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC) as u32;
+    let bits =
+        NO_DIRECTORY_TIMES | (libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC) as u32;
     let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let filter = [
         line(LOAD, 0, 0, 0),
@@ -65,7 +66,8 @@ fn refusing_such_mounts(command: &mut Command) {
     let install = move || {
         let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
         // SAFETY: the program and its instructions outlive the call, which copies them.
-        let answer = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+        let answer =
+            unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
         if answer == 0 { Ok(()) } else { Err(Error::last_os_error()) }
     };
     // SAFETY: one system call, with memory that was made before the fork.
@@ -349,7 +351,13 @@ fn files_of_proc_that_describe_the_machine_can_be_replaced() {
 
 #[test]
 fn nothing_else_can_be_mounted_below_proc() {
-    let paths = ["/proc/self/attr", "/proc/1/attr/exec", "/proc/sys/kernel/hostname", "/proc/net/dev", "/proc/./self/../fs"];
+    let paths = [
+        "/proc/self/attr",
+        "/proc/1/attr/exec",
+        "/proc/sys/kernel/hostname",
+        "/proc/net/dev",
+        "/proc/./self/../fs",
+    ];
     promises(paths.map(|path| {
         let refused = move || drop(bound(&Test::new(), "/etc", path, "true").fails_with(&["proc"]));
         (format!("a mount on {path}"), refused)
@@ -408,4 +416,56 @@ fn proc_and_sys_are_plain_directories() {
             });
         }
     }
+}
+
+// Options ---------------------------------------------------------------------------------------------------------
+
+#[test]
+fn recursive_attributes_reach_the_mounts_below_and_others_do_not() {
+    let shown = |options: &[&str]| {
+        let test = Test::new();
+        let bundle = test.bundle(|config| {
+            mount(config, "/tmp", "bind", "/sys", options);
+            shell(config, SHOW);
+        });
+        let said = test.run(&bundle).ok().stdout;
+        ["/tmp", "/tmp/fs/cgroup"].map(|place| mounted_on(&said, place).expect("both are mounted").0)
+    };
+    promise("recursive attributes", || {
+        let all = ["ro", "nosuid", "nodev", "noexec", "nodiratime", "noatime", "nosymfollow"];
+        let recursive = all.map(|word| format!("r{word}"));
+        let options = ["rbind"].into_iter().chain(recursive.iter().map(String::as_str)).collect::<Vec<_>>();
+        let [above, below] = shown(&options);
+        assert!(has(&above, &all) && has(&below, &all), "{above:?} {below:?}");
+    });
+    promise("attributes of one mount", || {
+        let [above, below] = shown(&["rbind", "nodiratime", "nosymfollow"]);
+        let wanted = ["nodiratime", "nosymfollow"];
+        assert!(has(&above, &wanted), "{above:?}");
+        assert!(!below.iter().any(|one| wanted.contains(&one.as_str())), "{below:?}");
+    });
+}
+
+#[test]
+fn any_file_system_is_mounted_by_its_type_with_its_own_options() {
+    let test = Test::new();
+    let layers = ["lower", "upper", "work"].map(|name| test.directory.join(name));
+    for layer in &layers {
+        fs::create_dir(layer).expect("a directory can be made");
+    }
+    let [lower, upper, work] = layers.map(|layer| text(&layer));
+    fs::write(format!("{lower}/file"), "lower\n").expect("a file can be written");
+    let bundle = test.bundle(|config| {
+        let options = [format!("lowerdir={lower}"), format!("upperdir={upper}"), format!("workdir={work}")];
+        mount(config, "/tmp", "overlay", "overlay", &options.each_ref().map(String::as_str));
+        shell(config, "cat /tmp/file; echo changed >/tmp/file");
+    });
+    assert_eq!(test.run(&bundle).ok().stdout, "lower\n");
+    assert_eq!(fs::read_to_string(format!("{upper}/file")).unwrap_or_default(), "changed\n");
+    promise("an option that the file system does not know", || {
+        test.run_with(|config| mount(config, "/tmp", "tmpfs", "tmpfs", &["odd=1"])).fails_with(&["invalid argument"]);
+    });
+    promise("an option of a file system on a bind mount", || {
+        test.run_with(|config| mount(config, "/tmp", "bind", "/etc", &["bind", "size=1m"])).fails_with(&["bind"]);
+    });
 }

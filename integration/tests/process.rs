@@ -215,10 +215,19 @@ fn the_memory_policy_is_the_programs_and_that_of_further_processes() {
 #[test]
 fn a_memory_policy_that_the_machine_cannot_have_is_told() {
     let nodes = |nodes: &str| {
-        let bundle = Test::new();
+        let test = Test::new();
         let policy = json!({"mode": "MPOL_BIND", "nodes": nodes});
-        bundle.try_create(&bundle.bundle(|config| config["linux"]["memoryPolicy"] = policy))
+        test.try_create(&test.bundle(|config| config["linux"]["memoryPolicy"] = policy))
     };
     promise("a memory node that is not there", || drop(nodes("1000").fails_with(&["invalid argument"])));
     promise("a memory policy without nodes", || drop(nodes("").fails_with(&["node"])));
+}
+
+#[test]
+fn the_execution_domain_is_that_of_the_configuration() {
+    let said = Test::new().run_with(|config| {
+        config["linux"]["personality"] = json!({"domain": "LINUX32"});
+        shell(config, "cat /proc/self/personality");
+    });
+    assert_eq!(said.ok().stdout, "00000008\n");
 }

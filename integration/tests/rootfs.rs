@@ -222,7 +222,8 @@ fn default_devices_are_allowed_after_the_rules_of_the_user_in_every_world() {
             for set in ["bounding", "effective", "permitted"] {
                 config["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
             }
-            config["linux"]["devices"] = json!([{"path": "/dev/tun", "type": "c", "major": 10, "minor": 200}]);
+            config["linux"]["devices"] =
+                json!([{"path": "/dev/tun", "type": "c", "major": 10, "minor": 200}]);
             config["linux"]["resources"]["devices"] = json!([{"allow": false, "access": "rwm"}]);
             let script = "cd /dev
                 for name in null zero full random urandom ptmx; do (: <$name) || echo closed: $name; done

@@ -136,7 +136,10 @@ fn mounts_are_mapped_by_the_user_namespace_whether_it_is_new_or_joined() {
                 config["process"]["rlimits"] = json!([]);
                 mount(config, "/plain", "bind", &text(&source), &["bind"]);
                 mount(config, "/mapped", "bind", &text(&source), &["bind", "idmap"]);
-                shell(config, "cd /mapped && stat -c '%n %u %g' *; cd /plain && stat -c %u root; touch /mapped/new");
+                shell(
+                    config,
+                    "cd /mapped && stat -c '%n %u %g' *; cd /plain && stat -c %u root; touch /mapped/new",
+                );
             });
             for name in ["plain", "mapped"] {
                 fs::create_dir(bundle.inside(name)).expect("the root is ours");

@@ -135,17 +135,19 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::SetPropagation { to } => Step::SetPropagation { to },
         Step::MountRoot { path } => Step::MountRoot { path: text(path) },
         Step::HoldRoot { path } => Step::HoldRoot { path: text(path) },
-        Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at, instead } => Step::Mount {
-            fstype: text(fstype),
-            source: text(source),
-            data: text(data),
-            inherit_mode,
-            copy_up,
-            flags,
-            propagation: items(propagation, |change| change),
-            at: target(at),
-            instead: text(instead),
-        },
+        Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at, instead } => {
+            Step::Mount {
+                fstype: text(fstype),
+                source: text(source),
+                data: text(data),
+                inherit_mode,
+                copy_up,
+                flags,
+                propagation: items(propagation, |change| change),
+                at: target(at),
+                instead: text(instead),
+            }
+        }
         Step::AttachMount { at } => Step::AttachMount { at: target(at) },
         Step::MakeNodes { directory, nodes, links, replace } => Step::MakeNodes {
             directory: text(directory),

@@ -34,7 +34,11 @@ pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>
 }
 
 fn attributes_refused(errno: Errno) -> Error {
-    let why = if errno == Errno::PERM { " (those that a user namespace was given can't be taken back)" } else { "" };
+    let why = if errno == Errno::PERM {
+        " (those that a user namespace was given can't be taken back)"
+    } else {
+        ""
+    };
     Error::System { doing: format!("cannot set its mount attributes{why}"), errno }
 }
 

@@ -188,9 +188,10 @@ impl Display for Step<Owned> {
             Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
             Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
             Step::SetMemoryPolicy { mode, nodes } => {
-                let set: String = nodes.iter().rev().map(|word| format!("{word:x}")).collect();
-                let set = if set.is_empty() { set } else { format!(" on the nodes of the set 0x{set}") };
-                write!(f, "set the memory policy {}{set}", super::memory::name(*mode))
+                write!(f, "set the memory policy {}", super::memory::name(*mode))?;
+                let set: String = nodes.iter().rev().map(|word| format!("{word:016x}")).collect();
+                let set = set.trim_start_matches('0');
+                if set.is_empty() { Ok(()) } else { write!(f, " on the nodes of the set 0x{set}") }
             }
             Step::SetLimit { resource, soft, hard } => {
                 write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))

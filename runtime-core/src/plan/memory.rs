@@ -50,7 +50,10 @@ pub(crate) fn names() -> (Vec<String>, Vec<String>) {
 
 /// The name of a mode with that number, flags and all.
 pub(super) fn name(mode: u32) -> String {
-    let known = MODES.iter().filter(|(_, number, _)| *number == mode & !all_flags()).map(|(mode, ..)| mode.to_string());
+    let known = MODES
+        .iter()
+        .filter(|(_, number, _)| *number == mode & !all_flags())
+        .map(|(mode, ..)| mode.to_string());
     let flags = FLAGS.iter().filter(|(_, bit)| mode & bit != 0).map(|(flag, _)| flag.to_string());
     known.chain(flags).collect::<Vec<_>>().join(" | ")
 }
@@ -81,7 +84,9 @@ fn step(policy: &LinuxMemoryPolicy) -> Result<Step<Owned>, ConfigError> {
         return Err(ConfigError::new(ORIGIN.child("nodes"), format!("the mode {} {wrong}", policy.mode())));
     }
     let flags = policy.flags().iter().flatten();
-    let bits = flags.filter_map(|flag| FLAGS.iter().find(|(each, _)| each == flag)).fold(0, |all, (_, bit)| all | bit);
+    let bits = flags
+        .filter_map(|flag| FLAGS.iter().find(|(each, _)| each == flag))
+        .fold(0, |all, (_, bit)| all | bit);
     Ok(Step::SetMemoryPolicy { mode: mode | bits, nodes })
 }
 
@@ -96,7 +101,10 @@ fn mask(list: &str) -> Result<Vec<u64>, ConfigError> {
     };
     let last = ranges.iter().map(RangeInclusive::end).copied().max().unwrap_or(0);
     if last >= END {
-        return refused(format!("there is no memory node {last}: the last one of any machine is {}", END - 1));
+        return refused(format!(
+            "there is no memory node {last}: the last one of any machine is {}",
+            END - 1
+        ));
     }
     let mut words = vec![0u64; last / 64 + 1];
     for node in ranges.into_iter().flatten() {
