@@ -463,9 +463,11 @@ fn any_file_system_is_mounted_by_its_type_with_its_own_options() {
     assert_eq!(test.run(&bundle).ok().stdout, "lower\n");
     assert_eq!(fs::read_to_string(format!("{upper}/file")).unwrap_or_default(), "changed\n");
     promise("an option that the file system does not know", || {
-        test.run_with(|config| mount(config, "/tmp", "tmpfs", "tmpfs", &["odd=1"])).fails_with(&["invalid argument"]);
+        test.run_with(|config| mount(config, "/tmp", "tmpfs", "tmpfs", &["odd=1"]))
+            .fails_with(&["invalid argument"]);
     });
     promise("an option of a file system on a bind mount", || {
-        test.run_with(|config| mount(config, "/tmp", "bind", "/etc", &["bind", "size=1m"])).fails_with(&["bind"]);
+        test.run_with(|config| mount(config, "/tmp", "bind", "/etc", &["bind", "size=1m"]))
+            .fails_with(&["bind"]);
     });
 }
