@@ -187,12 +187,7 @@ impl Display for Step<Owned> {
             Step::SetHostname { name } => write!(f, "set the host name to {}", text(name)),
             Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
             Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
-            Step::SetMemoryPolicy { mode, nodes } => {
-                write!(f, "set the memory policy {}", super::memory::name(*mode))?;
-                let set: String = nodes.iter().rev().map(|word| format!("{word:016x}")).collect();
-                let set = set.trim_start_matches('0');
-                if set.is_empty() { Ok(()) } else { write!(f, " on the nodes of the set 0x{set}") }
-            }
+            Step::SetMemoryPolicy { mode, nodes } => memory_policy(f, *mode, nodes),
             Step::SetLimit { resource, soft, hard } => {
                 write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
             }
@@ -236,6 +231,13 @@ fn mount(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
         write!(f, " ({})", options.join(", "))?;
     }
     if instead.is_empty() { Ok(()) } else { write!(f, ", or else attach {}", text(instead)) }
+}
+
+fn memory_policy(f: &mut Formatter<'_>, mode: u32, nodes: &[u64]) -> fmt::Result {
+    write!(f, "set the memory policy {}", super::memory::name(mode))?;
+    let set: String = nodes.iter().rev().map(|word| format!("{word:016x}")).collect();
+    let set = set.trim_start_matches('0');
+    if set.is_empty() { Ok(()) } else { write!(f, " on the nodes of the set 0x{set}") }
 }
 
 fn become_user(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
