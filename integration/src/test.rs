@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::io::Errno;
 use serde_json::Value;
 
 use crate::bundle::{Bundle, base};
 use crate::command::{Call, Groups, Outcome};
 use crate::container::Container;
 use crate::leaks::{self, Traces};
-use crate::runtime::runtime;
+use crate::runtime::{binaries, runtime};
 use crate::world::World;
 
 /// Names that belong to this test alone, and everything that it makes.
@@ -26,6 +27,8 @@ pub struct Test {
     pub mark: String,
     /// The test's own directory.
     pub directory: PathBuf,
+    /// What executes the runtime, with its arguments; nothing does by default.
+    before: Vec<String>,
     pub(crate) traces: RefCell<Traces>,
     pub(crate) groups: Groups,
     serial: Cell<u32>,
@@ -60,10 +63,18 @@ impl Test {
             world,
             mark,
             directory,
+            before: Vec::new(),
             traces: RefCell::default(),
             groups: Groups::default(),
             serial: Cell::new(0),
         }
+    }
+
+    /// The same, where some system calls are missing for the runtime and all that it starts: this errno says so.
+    pub fn without(mut self, errno: Errno, calls: &[&str]) -> Self {
+        let launcher = text(&binaries().join("without"));
+        self.before = vec![launcher, errno.raw_os_error().to_string(), calls.join(",")];
+        self
     }
 
     /// A name that nothing else has.
@@ -87,7 +98,11 @@ impl Test {
     pub fn call(&self, arguments: &[&str]) -> Call {
         let root = self.state_root();
         let root = root.to_str().expect("the test's directory is plain text");
-        self.program(&runtime().path, &[&["--root", root], arguments].concat())
+        let runtime = text(&runtime().path);
+        let mut words: Vec<&str> = self.before.iter().map(String::as_str).collect();
+        words.extend([runtime.as_str(), "--root", root]);
+        words.extend(arguments);
+        self.program(Path::new(words[0]), &words[1..])
     }
 
     /// Another program, ready to be run in the same world.

@@ -51,8 +51,7 @@ fn copy_entry(from: &Fd, to: &Fd, name: &CStr, depth: usize) -> Outcome {
     let mode = u32::from(status.mode & 0o7777);
     match status.file_type() {
         file_type::DIRECTORY => {
-            let source =
-                sys::openat(from.raw(), name, open::DIRECTORY | open::NOFOLLOW, 0).of(Call::Open)?;
+            let source = sys::openat(from.raw(), name, open::DIRECTORY | open::NOFOLLOW, 0).of(Call::Open)?;
             sys::mkdirat(to, name, mode).of(Call::Mkdir)?;
             let target = sys::openat(to.raw(), name, open::DIRECTORY | open::NOFOLLOW, 0).of(Call::Open)?;
             copy_directory(&source, &target, depth + 1)?;

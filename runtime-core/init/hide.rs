@@ -3,11 +3,15 @@
 use core::ffi::CStr;
 
 use crate::fault::{Fault, Of, Outcome};
+use crate::mounts;
 use crate::paths::Root;
 use crate::step::{Call, Resolve};
-use crate::sys::{self, ATTRIBUTE_READ_ONLY, Errno, Fd, HERE, MountChange, file_type, mount_flag, open};
+use crate::sys::{
+    self, ATTRIBUTE_READ_ONLY, Answer, Errno, Fd, HERE, MountChange, file_type, mount_flag, old_mounts, open,
+};
 use crate::wire::List;
 
+const NULL: &CStr = c"/dev/null";
 const READ_ONLY: MountChange = MountChange { set: ATTRIBUTE_READ_ONLY, clear: 0, propagation: 0 };
 
 pub fn set_attributes(root: &Root, path: &CStr, set: u64, clear: u64, recursive: bool) -> Outcome {
@@ -21,17 +25,27 @@ pub fn set_attributes(root: &Root, path: &CStr, set: u64, clear: u64, recursive:
 
 /// Makes each path a mount of its own, read-only with what is below, its other attributes as they were.
 pub fn protect<'a>(root: &Root, paths: List<'a, &'a CStr>) -> Outcome {
-    each_existing(root, paths, |_, target| {
-        let tree = readonly_tree(target)?;
-        sys::move_mount(&tree, target).of(Call::MoveMount)
+    each_existing(root, paths, |path, target| {
+        match readonly_tree(target).and_then(|tree| sys::move_mount(&tree, target)) {
+            Err(errno) if errno.is_missing_call() => protect_afterwards(root, path, target),
+            answer => answer.of(Call::MoveMount),
+        }
     })
 }
 
-fn readonly_tree(target: &Fd) -> Outcome<Fd> {
+/// Without calls for mounts that aren't attached yet: first attached, then made read-only, which mounts below it aren't.
+#[cold]
+fn protect_afterwards(root: &Root, path: &CStr, target: &Fd) -> Outcome {
+    old_mounts::bind(target, target, true).of(Call::Mount)?;
+    let mount = root.open(path, open::PATH, Resolve::InRoot)?;
+    sys::change_mount(&mount, READ_ONLY, false).of(Call::MountSetattr)
+}
+
+fn readonly_tree(target: &Fd) -> Answer<Fd> {
     // KERNEL(6.15): two calls in one; where it is missing, or a sandbox around us forbids it, it is two.
     sys::clone_tree_readonly(target).or_else(|_| {
-        let tree = sys::clone_tree(target, true).of(Call::OpenTree)?;
-        sys::change_mount(&tree, READ_ONLY, true).of(Call::MountSetattr)?;
+        let tree = sys::clone_tree(target, true)?;
+        sys::change_mount(&tree, READ_ONLY, true)?;
         Ok(tree)
     })
 }
@@ -43,7 +57,7 @@ pub fn mask<'a>(root: &Root, paths: List<'a, &'a CStr>) -> Outcome {
     let (mut null, mut empty) = (None, None);
     each_existing(root, paths, |path, target| match sys::status(target).of(Call::Stat)?.file_type() {
         file_type::DIRECTORY => match &empty {
-            Some(cover) => attach_copy(cover, target),
+            Some(cover) => mounts::bind(cover, target, false).map(|_| ()),
             None => {
                 mount_empty(target)?;
                 empty = Some(root.open(path, open::PATH, Resolve::InRoot)?);
@@ -51,20 +65,13 @@ pub fn mask<'a>(root: &Root, paths: List<'a, &'a CStr>) -> Outcome {
             }
         },
         _ => match &null {
-            Some(cover) => attach_copy(cover, target),
+            Some(cover) => mounts::bind(cover, target, false).map(|_| ()),
             None => {
-                let cover = null_device()?;
-                sys::move_mount(&cover, target).of(Call::MoveMount)?;
-                null = Some(cover);
+                null = Some(mount_null(target)?);
                 Ok(())
             }
         },
     })
-}
-
-fn attach_copy(cover: &Fd, target: &Fd) -> Outcome {
-    let copy = sys::clone_tree(cover, false).of(Call::OpenTree)?;
-    sys::move_mount(&copy, target).of(Call::MoveMount)
 }
 
 /// A missing path is skipped: config.json lists what some kernels have.
@@ -83,12 +90,33 @@ fn each_existing<'a>(
     Ok(())
 }
 
-/// The host's null device, checked to be it.
-fn null_device() -> Outcome<Fd> {
-    let cover = sys::clone_tree_at(HERE, c"/dev/null", false).of(Call::OpenTree)?;
-    let status = sys::status(&cover).of(Call::Stat)?;
-    let is_null = status.file_type() == file_type::CHARACTER && (status.device_major, status.device_minor) == (1, 3);
-    if is_null { Ok(cover) } else { Err(Fault::new(Call::RightNode, Errno::INVAL)) }
+/// Covers with the host's null device; what lies there then.
+fn mount_null(target: &Fd) -> Outcome<Fd> {
+    match sys::clone_tree_at(HERE, NULL, false) {
+        Ok(tree) => {
+            check_null(&tree)?;
+            match sys::move_mount(&tree, target) {
+                Err(errno) if errno.is_missing_call() => bind_null(target),
+                answer => answer.of(Call::MoveMount).map(|()| tree),
+            }
+        }
+        Err(errno) if errno.is_missing_call() => bind_null(target),
+        Err(errno) => Err(Fault::new(Call::OpenTree, errno)),
+    }
+}
+
+#[cold]
+fn bind_null(target: &Fd) -> Outcome<Fd> {
+    let node = sys::openat(HERE, NULL, open::PATH | open::NOFOLLOW, 0).of(Call::Open)?;
+    check_null(&node)?;
+    old_mounts::bind(&node, target, false).of(Call::Mount).map(|()| node)
+}
+
+fn check_null(cover: &Fd) -> Outcome {
+    let status = sys::status(cover).of(Call::Stat)?;
+    let is_null =
+        status.file_type() == file_type::CHARACTER && (status.device_major, status.device_minor) == (1, 3);
+    if is_null { Ok(()) } else { Err(Fault::new(Call::RightNode, Errno::INVAL)) }
 }
 
 fn mount_empty(target: &Fd) -> Outcome {

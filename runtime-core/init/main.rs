@@ -33,6 +33,7 @@ mod root;
 mod streams;
 mod sysctl;
 mod terminal;
+mod walk;
 
 use core::ffi::CStr;
 
@@ -106,6 +107,7 @@ impl<'a> Init<'a> {
             Step::HoldRoot { path } => root::hold(path).map(|root| self.root = Some(root)),
             Step::Mount { .. } => mounts::mount(self.root()?, step),
             Step::AttachMount { at } => mounts::attach(self.root()?, self.dialogue.take_loan()?, at),
+            Step::BindMount { .. } => mounts::attach_bound(self.root()?, self.dialogue.take_loan()?, step),
             Step::MakeNodes { directory, nodes, links, replace } => {
                 nodes::make(self.root()?, directory, nodes, links, replace)
             }
@@ -143,7 +145,9 @@ impl<'a> Init<'a> {
             Step::AwaitStart => self.dialogue.await_start(),
             Step::EnterContainer { kinds } => namespaces::enter(self.dialogue.take_loan()?, kinds.iter()),
             Step::AwaitWord => self.dialogue.await_word(),
-            Step::InstallSeccomp { flags, filter } => identity::install_seccomp(flags, self.message.blob(filter)),
+            Step::InstallSeccomp { flags, filter } => {
+                identity::install_seccomp(flags, self.message.blob(filter))
+            }
             Step::FindHome { uid } => {
                 self.home = Some(Home::of(uid));
                 Ok(())

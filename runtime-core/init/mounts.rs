@@ -6,7 +6,9 @@ use crate::copy_up;
 use crate::fault::{Fault, Of, Outcome};
 use crate::paths::Root;
 use crate::step::{Call, Create, Propagation, Resolve, Step, Target};
-use crate::sys::{self, Errno, Fd, MountChange, file_type, mount_flag as bit, open, propagation};
+use crate::sys::{
+    self, Errno, Fd, MountChange, file_type, mount_flag as bit, old_mounts, open, propagation,
+};
 use crate::wire::Borrowed;
 
 /// Permission bits of mount points that had to be made.
@@ -40,7 +42,9 @@ pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
     // The mount point is the working directory: nothing is looked up between the check and the mount.
     sys::fchdir(&covered).of(Call::Chdir)?;
     match sys::mount_here(source, fstype, flags, data) {
-        Err(Errno::PERM | Errno::BUSY) if !instead.is_empty() => attach_instead(instead, &covered, flags)?,
+        Err(Errno::PERM | Errno::BUSY) if !instead.is_empty() => {
+            attach_instead(root, instead, &covered, &at, flags)?
+        }
         answer => answer.of(Call::Mount)?,
     }
     if !inherit_mode && !copy_up && propagation.is_empty() {
@@ -58,12 +62,15 @@ pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
 }
 
 /// A part of the host's tree does what a file system of the container's own would have done, and may do no more.
-fn attach_instead(path: &CStr, target: &Fd, flags: u64) -> Outcome {
-    let tree = sys::clone_tree_at(sys::HERE, path, false).of(Call::OpenTree)?;
+fn attach_instead(root: &Root, path: &CStr, target: &Fd, at: &Target<Borrowed<'_>>, flags: u64) -> Outcome {
+    let source = sys::openat(sys::HERE, path, open::PATH | open::DIRECTORY, 0).of(Call::Open)?;
+    let mounted = match bind(&source, target, false)? {
+        Some(tree) => tree,
+        None => root.open(at.path, open::PATH, at.resolve)?,
+    };
     // As attributes they are the same numbers.
     let set = flags & (bit::READ_ONLY | bit::NO_SUID | bit::NO_DEV | bit::NO_EXEC);
-    sys::change_mount(&tree, MountChange { set, clear: 0, propagation: 0 }, false).of(Call::MountSetattr)?;
-    sys::move_mount(&tree, target).of(Call::MoveMount)
+    sys::change_mount(&mounted, MountChange { set, clear: 0, propagation: 0 }, false).of(Call::MountSetattr)
 }
 
 fn change_propagation(mount: &Fd, to: Propagation) -> Outcome {
@@ -73,14 +80,7 @@ fn change_propagation(mount: &Fd, to: Propagation) -> Outcome {
 
 /// Attaches what the parent opened. What it is, is known only now: the mount point is made like it.
 pub fn attach(root: &Root, loan: Fd, at: Target<Borrowed<'_>>) -> Outcome {
-    let create = match at.create {
-        Create::LikeSource => match sys::status(&loan).of(Call::Stat)?.file_type() {
-            file_type::DIRECTORY => Create::Directory,
-            _ => Create::File,
-        },
-        asked => asked,
-    };
-    let target = open_target(root, &at, create)?;
+    let target = open_target(root, &at, like(&loan, at.create)?)?;
     match sys::move_mount(&loan, &target) {
         // Engines tell users what to do about a directory and a file that were mixed up; `mount` says so, this call not.
         Err(Errno::INVAL) if is_directory(&loan)? != is_directory(&target)? => {
@@ -88,6 +88,42 @@ pub fn attach(root: &Root, loan: Fd, at: Target<Borrowed<'_>>) -> Outcome {
         }
         answer => answer.of(Call::MoveMount),
     }
+}
+
+/// Binds what an open descriptor leads to onto another one: the bound mount, where the kernel has descriptors for it.
+pub fn bind(source: &Fd, onto: &Fd, recursive: bool) -> Outcome<Option<Fd>> {
+    match sys::clone_tree(source, recursive) {
+        Ok(tree) => match sys::move_mount(&tree, onto) {
+            Ok(()) => return Ok(Some(tree)),
+            Err(errno) if errno.is_missing_call() => {}
+            answer => answer.of(Call::MoveMount)?,
+        },
+        Err(errno) if errno.is_missing_call() => {}
+        Err(errno) => return Err(Fault::new(Call::OpenTree, errno)),
+    }
+    old_mounts::bind(source, onto, recursive).of(Call::Mount).map(|()| None)
+}
+
+/// Binds what the parent opened, on the host: looked up once more, since only this mount namespace's mounts can be bound
+/// in it, and checked to be the same.
+pub fn attach_bound(root: &Root, loan: Fd, step: Step<Borrowed<'_>>) -> Outcome {
+    let Step::BindMount { recursive, set, clear, propagation, at } = step else {
+        return Err(Fault::malformed());
+    };
+    let source = old_mounts::reopen(&loan).of(Call::Open)?;
+    let target = open_target(root, &at, like(&source, at.create)?)?;
+    old_mounts::bind(&source, &target, recursive).of(Call::Mount)?;
+    let mounted = root.open(at.path, open::PATH, at.resolve)?;
+    propagation.iter().try_for_each(|change| change_propagation(&mounted, change))?;
+    sys::change_mount(&mounted, MountChange { set, clear, propagation: 0 }, false).of(Call::MountSetattr)
+}
+
+fn like(source: &Fd, create: Create) -> Outcome<Create> {
+    Ok(match create {
+        Create::LikeSource if is_directory(source)? => Create::Directory,
+        Create::LikeSource => Create::File,
+        asked => asked,
+    })
 }
 
 fn is_directory(fd: &Fd) -> Outcome<bool> {

@@ -36,7 +36,6 @@ struct Line {
 }
 
 impl Line {
-
     /// Reads line by line; stops at the user's.
     fn find(&mut self, file: &Fd, uid: u32) -> bool {
         let mut chunk = [0; 2048];

@@ -6,12 +6,13 @@ use core::ffi::CStr;
 use crate::fault::{Fault, Of, Outcome};
 use crate::step::{Call, Create, Resolve};
 use crate::sys::{self, Errno, Fd, file_type, open, resolve};
+use crate::walk;
 
 /// The root file system of the container, by descriptor.
 pub struct Root(Fd);
 
 /// As many symlinks as the kernel follows in one path.
-const MOST_LINKS: usize = 40;
+pub const MOST_LINKS: usize = 40;
 
 /// The length of the longest path, with its NUL.
 const PATH_MAX: usize = 4096;
@@ -36,7 +37,10 @@ impl Root {
             Resolve::InRoot => resolve::IN_ROOT | resolve::NO_MAGICLINKS,
             Resolve::NoSymlinks => resolve::IN_ROOT | resolve::NO_SYMLINKS,
         };
-        sys::openat2(self.0.raw(), path, flags, 0, rules)
+        match sys::openat2(self.0.raw(), path, flags, 0, rules) {
+            Err(errno) if errno.is_missing_call() => walk::open(&self.0, path, flags, how),
+            answer => answer,
+        }
     }
 
     /// Opens a path inside the root; makes what is missing.
@@ -103,34 +107,36 @@ fn make(parent: &Fd, name: &CStr, what: Create, mode: u32) -> sys::Answer<()> {
     match what {
         Create::Directory => sys::mkdirat(parent, name, mode),
         // Not opened: a mount with a file that is open for writing can't become read-only.
-        Create::File | Create::LikeSource => sys::mknodat(parent, name, u32::from(file_type::REGULAR) | mode, 0),
+        Create::File | Create::LikeSource => {
+            sys::mknodat(parent, name, u32::from(file_type::REGULAR) | mode, 0)
+        }
     }
 }
 
 /// One component of a path, with a NUL behind it.
-struct Name([u8; 256]);
+pub struct Name([u8; 256]);
 
 impl Name {
-    fn new(name: &[u8]) -> Outcome<Self> {
+    pub fn new(name: &[u8]) -> Outcome<Self> {
         let mut bytes = [0; 256];
         let room = if name.len() < bytes.len() { bytes.get_mut(..name.len()) } else { None };
         room.ok_or(Fault::new(Call::Open, Errno::NAMETOOLONG))?.copy_from_slice(name);
         Ok(Name(bytes))
     }
 
-    fn text(&self) -> &CStr {
+    pub fn text(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
 /// A path of bounded length, with a NUL behind it.
-struct PathBuffer {
+pub struct PathBuffer {
     bytes: [u8; PATH_MAX],
     length: usize,
 }
 
 impl PathBuffer {
-    fn new(path: &[u8]) -> Outcome<Self> {
+    pub fn new(path: &[u8]) -> Outcome<Self> {
         let mut buffer = PathBuffer { bytes: [0; PATH_MAX], length: 0 };
         buffer.push(path)?;
         Ok(buffer)
@@ -160,7 +166,7 @@ impl PathBuffer {
     }
 
     /// Start and end of the first component at or after `from`.
-    fn component_after(&self, from: usize) -> Option<(usize, usize)> {
+    pub fn component_after(&self, from: usize) -> Option<(usize, usize)> {
         let rest = self.bytes().get(from..)?;
         let start = from + rest.iter().position(|byte| *byte != b'/')?;
         let rest = self.bytes().get(start..)?;
@@ -169,7 +175,7 @@ impl PathBuffer {
     }
 
     /// Where the path without its last component, of those before `end`, ends.
-    fn parent_end(&self, end: usize) -> usize {
+    pub fn parent_end(&self, end: usize) -> usize {
         let before = self.bytes().get(..end).unwrap_or_default();
         let is_name = |byte: &u8| *byte != b'/';
         let name_end = before.iter().rposition(is_name).map_or(0, |last| last + 1);
@@ -177,13 +183,21 @@ impl PathBuffer {
         before.iter().take(name_start).rposition(is_name).map_or(0, |last| last + 1)
     }
 
-    fn part(&self, start: usize, end: usize) -> &[u8] {
+    pub fn part(&self, start: usize, end: usize) -> &[u8] {
         self.bytes().get(start..end).unwrap_or_default()
+    }
+
+    /// Takes a part out.
+    pub fn cut(&mut self, start: usize, end: usize) -> Outcome {
+        let mut whole = PathBuffer::new(self.part(0, start))?;
+        whole.push(self.bytes().get(end..).unwrap_or_default())?;
+        *self = whole;
+        Ok(())
     }
 
     /// Replaces a component that is a symlink by what it points to. False if the name is no symlink any more.
     #[inline(never)]
-    fn follow(&mut self, parent: &Fd, name: &Name, start: usize, end: usize) -> Outcome<bool> {
+    pub fn follow(&mut self, parent: &Fd, name: &Name, start: usize, end: usize) -> Outcome<bool> {
         let mut target = [0; PATH_MAX];
         let length = match sys::readlinkat(parent, name.text(), &mut target) {
             Ok(length) => length,

@@ -3,16 +3,18 @@
 use core::ffi::CStr;
 
 use crate::fault::{Of, Outcome};
+use crate::mounts;
 use crate::paths::Root;
 use crate::step::Call;
-use crate::sys::{self, Fd, HERE, open};
+use crate::sys::{self, Fd, HERE, old_mounts, open};
 
 /// Mounts the root file system onto itself: only a mount can be pivoted to.
 pub fn mount(path: &CStr) -> Outcome<Root> {
     let directory = open_directory(path)?;
-    let tree = sys::clone_tree(&directory, true).of(Call::OpenTree)?;
-    sys::move_mount(&tree, &directory).of(Call::MoveMount)?;
-    Ok(Root::new(tree))
+    match mounts::bind(&directory, &directory, true)? {
+        Some(tree) => Ok(Root::new(tree)),
+        None => hold(path),
+    }
 }
 
 pub fn hold(path: &CStr) -> Outcome<Root> {
@@ -35,7 +37,11 @@ pub fn pivot(root: &Root) -> Outcome {
 /// For hosts that run from an initramfs, which can't be pivoted away: the root is moved over `/`.
 pub fn move_over(root: &Root) -> Outcome {
     sys::fchdir(root.directory()).of(Call::Chdir)?;
-    sys::move_mount_at(root.directory(), HERE, c"/").of(Call::MoveMount)?;
+    match sys::move_mount_at(root.directory(), HERE, c"/") {
+        Err(errno) if errno.is_missing_call() => old_mounts::move_over_root(root.directory()),
+        answer => answer,
+    }
+    .of(Call::MoveMount)?;
     change_here()
 }
 

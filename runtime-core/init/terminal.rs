@@ -7,6 +7,7 @@
 use core::ffi::CStr;
 
 use crate::fault::{Fault, Of, Outcome};
+use crate::mounts;
 use crate::paths::Root;
 use crate::step::{Call, Resolve};
 use crate::sys::{self, Answer, Errno, Fd, PROC_MAGIC, PTS_MAGIC, file_type, open, resolve};
@@ -48,7 +49,15 @@ fn try_open_master(root: &Root) -> Answer<Fd> {
     }
     // Nothing may be mounted on it either.
     let rules = resolve::BENEATH | resolve::NO_SYMLINKS | resolve::NO_XDEV;
-    sys::openat2(directory.raw(), c"ptmx", open::READ_WRITE | open::NO_TERMINAL, 0, rules)
+    let flags = open::READ_WRITE | open::NO_TERMINAL;
+    match sys::openat2(directory.raw(), c"ptmx", flags, 0, rules) {
+        Err(errno) if errno.is_missing_call() => {
+            let master = sys::openat(directory.raw(), c"ptmx", flags | open::NOFOLLOW, 0)?;
+            let is_covered = sys::mount_id(&master)? != sys::mount_id(&directory)?;
+            if is_covered { Err(Errno::XDEV) } else { Ok(master) }
+        }
+        answer => answer,
+    }
 }
 
 /// Mounts the terminal on /dev/console. What lies there is covered, whatever it is: a link is neither followed nor
@@ -62,8 +71,6 @@ fn cover_console(root: &Root, terminal: &Fd) -> Outcome {
         Ok(()) | Err(Errno::EXIST) => {}
         answer => answer.of(Call::Mknod)?,
     }
-    let place = sys::openat2(directory.raw(), CONSOLE, open::PATH | open::NOFOLLOW, 0, resolve::BENEATH)
-        .of(Call::Open)?;
-    let tree = sys::clone_tree(terminal, false).of(Call::OpenTree)?;
-    sys::move_mount(&tree, &place).of(Call::MoveMount)
+    let place = sys::openat(directory.raw(), CONSOLE, open::PATH | open::NOFOLLOW, 0).of(Call::Open)?;
+    mounts::bind(terminal, &place, false).map(|_| ())
 }

@@ -5,6 +5,7 @@ use rustix::process::Resource;
 
 use crate::cgroup::{Hierarchies, Paths};
 use crate::error::{Context, Error, Result};
+use crate::sys::calls;
 
 /// Facts about the machine and the caller that a plan depends on.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +24,16 @@ pub struct Host {
     pub has_groups: bool,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
+    /// Whether there is `clone3`.
+    pub has_clone3: bool,
+    /// Whether there are `open_tree`, `move_mount` and `mount_setattr`.
+    pub has_mount_calls: bool,
     /// How many descriptors a process may have (`RLIMIT_NOFILE`, soft).
     pub descriptor_limit: u64,
 }
+
+/// `CAP_SYS_ADMIN`.
+const SYS_ADMIN: u64 = 1 << 21;
 
 impl Host {
     /// Looks at this machine.
@@ -50,24 +58,32 @@ impl Host {
         let set = |name: &str| {
             hexadecimal(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
         };
+        // What a kernel has, a filter around us may not know. Nobody else needs to ask.
+        let filtered = hexadecimal(&status, "Seccomp:") == Some(2);
+        let kernel = kernel_version(&rustix::system::uname().release().to_string_lossy());
+        let permitted = set("CapPrm:")?;
         Ok(Host {
+            has_clone3: !filtered || calls::has_clone3(),
+            // KERNEL(5.12): mount_setattr.
+            has_mount_calls: kernel >= (5, 12)
+                && (!filtered || calls::has_mounts(permitted & SYS_ADMIN != 0)),
             cgroups,
             bounding: set("CapBnd:")?,
-            permitted: set("CapPrm:")?,
+            permitted,
             ignored_signals: set("SigIgn:")?,
             on_some_cpus: !has_all_cpus(&status),
             has_groups: status
                 .lines()
                 .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty())),
             descriptor_limit: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
-            kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
+            kernel,
         })
     }
 
     /// Whether a process can be born in a cgroup (version 2).
     pub fn has_clone_into_cgroup(&self) -> bool {
         // KERNEL(5.7): CLONE_INTO_CGROUP.
-        self.kernel >= (5, 7) && self.cgroups.v2.is_some()
+        self.kernel >= (5, 7) && self.has_clone3 && self.cgroups.v2.is_some()
     }
 
     /// The kernel's capabilities, which a new user namespace grants in full.

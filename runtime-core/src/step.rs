@@ -302,6 +302,19 @@ vocabulary! {
             /// Where.
             at: Target<F>,
         },
+        /// Binds what the parent opened and sends, by `mount` alone.
+        41 => BindMount {
+            /// Whether the mounts below it come along.
+            recursive: bool,
+            /// `MOUNT_ATTR_*` bits to set.
+            set: u64,
+            /// `MOUNT_ATTR_*` bits to clear.
+            clear: u64,
+            /// Changes of its propagation, in order.
+            propagation: F::List<Propagation>,
+            /// Where.
+            at: Target<F>,
+        },
         /// Makes device nodes and links in one directory.
         12 => MakeNodes {
             /// The directory, inside the root.
@@ -445,7 +458,7 @@ vocabulary! {
             domain: u64,
         },
         /// Sets on which memory nodes this process and those that it bears allocate.
-        41 => SetMemoryPolicy {
+        42 => SetMemoryPolicy {
             /// `MPOL_*` number with `MPOL_F_*` bits.
             mode: u32,
             /// The nodes, bit n of word m for node 64m+n.

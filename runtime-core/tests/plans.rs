@@ -21,8 +21,12 @@ use serde_json::Value;
 type MakeHost = fn() -> Host;
 
 /// The hosts for which plans are made, by the name of the file with the plan.
-const HOSTS: [(&str, MakeHost); 3] =
-    [("plan.txt", unified), ("plan.v1.txt", version_1), ("plan.hybrid.txt", hybrid)];
+const HOSTS: [(&str, MakeHost); 4] = [
+    ("plan.txt", unified),
+    ("plan.v1.txt", version_1),
+    ("plan.hybrid.txt", hybrid),
+    ("plan.old-calls.txt", without_new_calls),
+];
 
 const REFUSAL: &str = "error.txt";
 
@@ -147,6 +151,8 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
         has_groups: false,
         on_some_cpus: false,
         descriptor_limit: 1024,
+        has_clone3: true,
+        has_mount_calls: true,
     }
 }
 
@@ -180,6 +186,11 @@ fn version_1() -> Host {
         "name=systemd",
     ];
     Host { kernel: (5, 4), ..host(&hierarchies, None) }
+}
+
+/// The same behind a filter that knows no calls for mounts, nor clone3.
+fn without_new_calls() -> Host {
+    Host { has_clone3: false, has_mount_calls: false, ..unified() }
 }
 
 /// Version 1 with most controllers, and version 2 beside it with the rest.

@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=41).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=42).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -149,6 +149,13 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
             }
         }
         Step::AttachMount { at } => Step::AttachMount { at: target(at) },
+        Step::BindMount { recursive, set, clear, propagation, at } => Step::BindMount {
+            recursive,
+            set,
+            clear,
+            propagation: items(propagation, |change| change),
+            at: target(at),
+        },
         Step::MakeNodes { directory, nodes, links, replace } => Step::MakeNodes {
             directory: text(directory),
             nodes: items(nodes, node),
@@ -249,6 +256,13 @@ fn steps() -> Vec<Step<Owned>> {
             instead: path(),
         },
         Step::AttachMount { at: at() },
+        Step::BindMount {
+            recursive: true,
+            set: 1,
+            clear: 1 << 40,
+            propagation: vec![Propagation::RecursivePrivate],
+            at: at(),
+        },
         Step::MakeNodes {
             directory: path(),
             nodes: vec![node.clone(), Node { kind: NodeKind::Fifo, ..node }],

@@ -79,9 +79,7 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
 /// # Errors
 /// What is asked for and what the configuration says don't fit.
 pub(super) fn console(matches: &ArgMatches, bundle: &Bundle, detached: bool) -> Result<Console, Failure> {
-    let process = bundle.spec().oci().process().as_ref();
-    let wanted = process.and_then(|process| process.terminal()).unwrap_or(false);
-    terminal::console(matches, wanted, detached)
+    terminal::console(matches, bundle.spec().wants_terminal(), detached)
 }
 
 fn refuse(asked: bool, why: &str) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use super::arch::{number, syscall};
+use super::old_mounts;
 
 /// An errno.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,7 @@ impl Errno {
     pub const ACCES: Errno = Errno(13);
     pub const BUSY: Errno = Errno(16);
     pub const EXIST: Errno = Errno(17);
+    pub const XDEV: Errno = Errno(18);
     pub const NODEV: Errno = Errno(19);
     pub const NOTDIR: Errno = Errno(20);
     pub const ISDIR: Errno = Errno(21);
@@ -25,6 +27,12 @@ impl Errno {
     pub const NOSYS: Errno = Errno(38);
     pub const LOOP: Errno = Errno(40);
     pub const OPNOTSUPP: Errno = Errno(95);
+
+    /// Whether the call may be one that isn't there: the kernel is old, or a sandbox around us doesn't know the call. If
+    /// what was asked is forbidden, the older way is forbidden too.
+    pub fn is_missing_call(self) -> bool {
+        matches!(self, Errno::NOSYS | Errno::PERM)
+    }
 }
 
 /// What a system call answers.
@@ -72,7 +80,7 @@ impl Drop for Fd {
 /// The current directory, where a call wants a directory.
 pub const HERE: i32 = -100;
 
-fn call(number: usize, arguments: [usize; 6]) -> Answer<usize> {
+pub(super) fn call(number: usize, arguments: [usize; 6]) -> Answer<usize> {
     // SAFETY: every caller below passes numbers, and pointers to values that outlive the call and are as large as
     // the call demands.
     let answer = unsafe { syscall(number, arguments) };
@@ -83,19 +91,19 @@ fn descriptor(answer: Answer<usize>) -> Answer<Fd> {
     answer.map(|raw| Fd(raw as i32))
 }
 
-fn done(answer: Answer<usize>) -> Answer<()> {
+pub(super) fn done(answer: Answer<usize>) -> Answer<()> {
     answer.map(|_| ())
 }
 
-fn address<T: ?Sized>(value: &T) -> usize {
+pub(super) fn address<T: ?Sized>(value: &T) -> usize {
     (&raw const *value).cast::<u8>() as usize
 }
 
-fn address_mut<T: ?Sized>(value: &mut T) -> usize {
+pub(super) fn address_mut<T: ?Sized>(value: &mut T) -> usize {
     (&raw mut *value).cast::<u8>() as usize
 }
 
-fn text(text: &CStr) -> usize {
+pub(super) fn text(text: &CStr) -> usize {
     text.as_ptr() as usize
 }
 
@@ -113,7 +121,12 @@ pub fn exit(status: i32) -> ! {
 
 /// Closes all descriptors from `first` to `last`.
 pub fn close_range(first: u32, last: u32) -> Answer<()> {
-    done(call(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0]))
+    match done(call(number::CLOSE_RANGE, [first as usize, last as usize, 0, 0, 0, 0])) {
+        Err(errno) if errno.is_missing_call() => {
+            each_descriptor(first, last, |raw| call(number::CLOSE, [raw, 0, 0, 0, 0, 0]))
+        }
+        answer => answer,
+    }
 }
 
 /// Closes all descriptors from `first` on.
@@ -124,7 +137,27 @@ pub fn close_from(first: u32) -> Answer<()> {
 /// Has all descriptors from `first` on closed when the program is executed.
 pub fn close_on_exec(first: u32) -> Answer<()> {
     const CLOSE_RANGE_CLOEXEC: usize = 4;
-    done(call(number::CLOSE_RANGE, [first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0]))
+    match done(call(number::CLOSE_RANGE, [first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0])) {
+        Err(errno) if errno.is_missing_call() => {
+            const F_SETFD: usize = 2;
+            const FD_CLOEXEC: usize = 1;
+            each_descriptor(first, u32::MAX, |raw| call(number::FCNTL, [raw, F_SETFD, FD_CLOEXEC, 0, 0, 0]))
+        }
+        answer => answer,
+    }
+}
+
+/// Acts on all numbers that a descriptor can have; most are free.
+#[cold]
+fn each_descriptor(first: u32, last: u32, act: impl Fn(usize) -> Answer<usize>) -> Answer<()> {
+    const RLIMIT_NOFILE: usize = 7;
+    let mut limit = [0u64; 2];
+    done(call(number::PRLIMIT64, [0, RLIMIT_NOFILE, 0, address_mut(&mut limit), 0, 0]))?;
+    let [limit, _] = limit;
+    for raw in u64::from(first)..limit.min(u64::from(last) + 1) {
+        let _ = act(raw as usize);
+    }
+    Ok(())
 }
 
 /// Reads once.
@@ -204,13 +237,8 @@ pub fn receive(fd: &Fd, bytes: &mut [u8]) -> Answer<(usize, Option<Fd>)> {
 pub fn send_descriptor(fd: &Fd, bytes: &[u8], descriptor: &Fd) -> Answer<usize> {
     /// Without the padding.
     const CONTROL: usize = size_of::<Control>() - size_of::<i32>();
-    let control = Control {
-        length: CONTROL,
-        level: SOL_SOCKET,
-        kind: SCM_RIGHTS,
-        fd: descriptor.0,
-        padding: 0,
-    };
+    let control =
+        Control { length: CONTROL, level: SOL_SOCKET, kind: SCM_RIGHTS, fd: descriptor.0, padding: 0 };
     let slice = Slice { base: address(bytes), length: bytes.len() };
     let header = MessageHeader {
         name: 0,
@@ -301,13 +329,10 @@ pub enum Birth {
 
 /// Bears a child of our parent.
 pub fn bear_sibling() -> Answer<Birth> {
-    const CLONE_PARENT: u64 = 0x8000;
-    const CLONE_PIDFD: u64 = 0x1000;
+    const CLONE_PARENT: usize = 0x8000;
+    const CLONE_PIDFD: usize = 0x1000;
     let mut pidfd = -1i32;
-    let mut request = [0u64; 8];
-    request[0] = CLONE_PARENT | CLONE_PIDFD;
-    request[1] = address_mut(&mut pidfd) as u64;
-    match call(number::CLONE3, [address(&request), size_of_val(&request), 0, 0, 0, 0])? {
+    match call(number::CLONE, [CLONE_PARENT | CLONE_PIDFD, 0, address_mut(&mut pidfd), 0, 0, 0])? {
         0 => Ok(Birth::Newborn),
         pid => Ok(Birth::Parent { pid: pid as u32, pidfd: Fd(pidfd) }),
     }
@@ -513,10 +538,7 @@ pub fn symlinkat(to: &CStr, directory: &Fd, name: &CStr) -> Answer<()> {
 
 /// Reads a symbolic link.
 pub fn readlinkat(directory: &Fd, name: &CStr, buffer: &mut [u8]) -> Answer<usize> {
-    call(
-        number::READLINKAT,
-        [directory.0 as usize, text(name), address_mut(buffer), buffer.len(), 0, 0],
-    )
+    call(number::READLINKAT, [directory.0 as usize, text(name), address_mut(buffer), buffer.len(), 0, 0])
 }
 
 /// Removes a name that is not a directory.
@@ -528,10 +550,7 @@ pub fn unlinkat(directory: &Fd, name: &CStr) -> Answer<()> {
 pub fn chownat(directory: &Fd, name: &CStr, uid: u32, gid: u32) -> Answer<()> {
     const AT_SYMLINK_NOFOLLOW: usize = 0x100;
     let ids = (uid as usize, gid as usize);
-    done(call(
-        number::FCHOWNAT,
-        [directory.0 as usize, text(name), ids.0, ids.1, AT_SYMLINK_NOFOLLOW, 0],
-    ))
+    done(call(number::FCHOWNAT, [directory.0 as usize, text(name), ids.0, ids.1, AT_SYMLINK_NOFOLLOW, 0]))
 }
 
 /// Sets the owner of what an open descriptor leads to; the group stays.
@@ -564,7 +583,10 @@ pub struct Status {
     times: [u64; 8],
     pub device_major: u32,
     pub device_minor: u32,
-    rest: [u64; 15],
+    /// Major and minor number of the device that holds it.
+    pub holder: [u32; 2],
+    mount_id: u64,
+    rest: [u64; 13],
 }
 
 /// File types in [`Status::mode`].
@@ -601,19 +623,34 @@ pub fn status_of(path: &CStr) -> Answer<Status> {
     statx(HERE, path, 0)
 }
 
+/// The number of the mount that holds an open descriptor.
+pub fn mount_id(fd: &Fd) -> Answer<u64> {
+    const MOUNT_ID: usize = 0x1000;
+    statx_for(fd.0, EMPTY, AT_EMPTY_PATH, MOUNT_ID).map(|status| status.mount_id)
+}
+
 fn statx(directory: i32, path: &CStr, flags: usize) -> Answer<Status> {
     const BASIC: usize = 0x7ff;
+    statx_for(directory, path, flags, BASIC)
+}
+
+fn statx_for(directory: i32, path: &CStr, flags: usize, what: usize) -> Answer<Status> {
     let mut status = Status::default();
-    call(number::STATX, [directory as usize, text(path), flags, BASIC, address_mut(&mut status), 0])?;
+    call(number::STATX, [directory as usize, text(path), flags, what, address_mut(&mut status), 0])?;
     Ok(status)
 }
 
 /// The magic number of the file system that holds an open descriptor.
 pub fn filesystem_magic(fd: &Fd) -> Answer<u64> {
-    let mut buffer = [0u64; 16];
-    call(number::FSTATFS, [fd.0 as usize, address_mut(&mut buffer), 0, 0, 0, 0])?;
-    let [magic, ..] = buffer;
+    let [magic, ..] = filesystem(fd)?;
     Ok(magic)
+}
+
+/// What the kernel says about the file system that holds an open descriptor: the words of a `struct statfs`.
+pub(super) fn filesystem(fd: &Fd) -> Answer<[u64; 16]> {
+    let mut words = [0; 16];
+    call(number::FSTATFS, [fd.0 as usize, address_mut(&mut words), 0, 0, 0, 0])?;
+    Ok(words)
 }
 
 /// The magic number of procfs.
@@ -626,7 +663,11 @@ pub const PTS_MAGIC: u64 = 0x1cd1;
 pub fn may_execute(path: &CStr) -> Answer<()> {
     const X_OK: usize = 1;
     const AT_EACCESS: usize = 0x200;
-    done(call(number::FACCESSAT2, [HERE as usize, text(path), X_OK, AT_EACCESS, 0, 0]))
+    match done(call(number::FACCESSAT2, [HERE as usize, text(path), X_OK, AT_EACCESS, 0, 0])) {
+        // The execution will tell.
+        Err(errno) if errno.is_missing_call() => Ok(()),
+        answer => answer,
+    }
 }
 
 /// Changes the working directory.
@@ -698,7 +739,10 @@ pub fn clone_tree_readonly(fd: &Fd) -> Answer<Fd> {
     let flags = CLONE | open::CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE;
     let attributes = [ATTRIBUTE_READ_ONLY, 0, 0, 0];
     let size = size_of_val(&attributes);
-    descriptor(call(number::OPEN_TREE_ATTR, [fd.0 as usize, text(EMPTY), flags, address(&attributes), size, 0]))
+    descriptor(call(
+        number::OPEN_TREE_ATTR,
+        [fd.0 as usize, text(EMPTY), flags, address(&attributes), size, 0],
+    ))
 }
 
 /// Attaches a detached mount, or moves an attached one, onto an open descriptor.
@@ -711,10 +755,7 @@ pub fn move_mount_at(mount: &Fd, directory: i32, path: &CStr) -> Answer<()> {
     const FROM_EMPTY_PATH: usize = 0x04;
     const TO_EMPTY_PATH: usize = 0x40;
     let flags = FROM_EMPTY_PATH | TO_EMPTY_PATH;
-    done(call(
-        number::MOVE_MOUNT,
-        [mount.0 as usize, text(EMPTY), directory as usize, text(path), flags, 0],
-    ))
+    done(call(number::MOVE_MOUNT, [mount.0 as usize, text(EMPTY), directory as usize, text(path), flags, 0]))
 }
 
 /// A change of a mount: attributes to set and to clear, and its propagation (0 to leave it).
@@ -731,10 +772,12 @@ pub fn change_mount(mount: &Fd, change: MountChange, recursive: bool) -> Answer<
     let attributes = [change.set, change.clear, change.propagation, 0];
     let recursive = if recursive { AT_RECURSIVE } else { 0 };
     let (flags, size) = (AT_EMPTY_PATH | recursive, size_of_val(&attributes));
-    done(call(
-        number::MOUNT_SETATTR,
-        [mount.0 as usize, text(EMPTY), flags, address(&attributes), size, 0],
-    ))
+    let answer =
+        call(number::MOUNT_SETATTR, [mount.0 as usize, text(EMPTY), flags, address(&attributes), size, 0]);
+    match done(answer) {
+        Err(errno) if errno.is_missing_call() => old_mounts::change(mount, change, recursive != 0, errno),
+        answer => answer,
+    }
 }
 
 /// The mount attribute of read-only mounts.
@@ -793,7 +836,11 @@ pub struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     /// Collects texts, and one more; `count` is how many the iterator gives.
-    pub fn collect(texts: impl Iterator<Item = &'a CStr>, count: usize, last: Option<&'a CStr>) -> Answer<Self> {
+    pub fn collect(
+        texts: impl Iterator<Item = &'a CStr>,
+        count: usize,
+        last: Option<&'a CStr>,
+    ) -> Answer<Self> {
         // One for the last text, and one for the null pointer at the end.
         let needed = count + 2;
         let many = if needed > FEW_TEXTS { Some(words(needed)?) } else { None };

@@ -5,6 +5,7 @@
 mod arch;
 mod calls;
 mod memory;
+pub mod old_mounts;
 
 use core::ffi::{CStr, c_char};
 

@@ -55,6 +55,8 @@ pub mod number {
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const EXECVE: usize = 59;
+    pub const CLONE: usize = 56;
+    pub const FCNTL: usize = 72;
     pub const FCHOWN: usize = 93;
     pub const SCHED_SETAFFINITY: usize = 203;
     pub const FCHDIR: usize = 81;
@@ -97,7 +99,6 @@ pub mod number {
     pub const PIDFD_SEND_SIGNAL: usize = 424;
     pub const OPEN_TREE: usize = 428;
     pub const MOVE_MOUNT: usize = 429;
-    pub const CLONE3: usize = 435;
     pub const CLOSE_RANGE: usize = 436;
     pub const OPENAT2: usize = 437;
     pub const FACCESSAT2: usize = 439;

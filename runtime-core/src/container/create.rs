@@ -15,7 +15,7 @@ use crate::hooks::{Hooks, Kind, planned};
 use crate::host::Host;
 use crate::launch::{Descriptors, Keeper, Process, launch};
 use crate::notify::Proxy;
-use crate::plan::{self, Plan, Request};
+use crate::plan::{self, Request};
 use crate::publish::publish;
 use crate::seccomp;
 use crate::spec::{ContainerId, Spec};
@@ -48,11 +48,11 @@ pub(super) fn make(
 ) -> Result<Made> {
     let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
     bundle.check_rootfs()?;
-    options.console.check(wants_terminal(bundle.spec()))?;
+    options.console.check(bundle.spec().wants_terminal())?;
     let host = Host::probe()?;
     let request = request(root, id, bundle, options, until);
     let plan = plan::create(bundle.spec(), &host, &request)?;
-    let filters = compile(&plan, root)?;
+    let filters = seccomp::cache::load_all(&plan.filters, &root.cache_path())?;
     let mut maker = Maker::new(root.create(id)?, bundle, &host, request);
     let listening = maker.listen_for_readiness(options, until);
     let inherited = Descriptors::new(inherited);
@@ -86,14 +86,6 @@ fn request(
         pidfd_socket: options.pidfd_socket.clone(),
         ..usual
     }
-}
-
-fn wants_terminal(spec: &Spec) -> bool {
-    spec.oci().process().as_ref().and_then(|process| process.terminal()).unwrap_or(false)
-}
-
-fn compile(plan: &Plan, root: &StateRoot) -> Result<Vec<Vec<u8>>> {
-    plan.filters.iter().map(|profile| seccomp::cache::load(profile, &root.cache_path())).collect()
 }
 
 /// Who makes the container: keeps what must be undone if it fails.

@@ -41,13 +41,10 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
     }
     let inherited = sys::inherited::descriptors(0, options.preserve_fds)?;
     let spec = Spec::parse_with(config, process)?;
-    let terminal = spec.oci().process().as_ref().and_then(|process| process.terminal());
-    options.console.check(terminal.unwrap_or(false))?;
+    options.console.check(spec.wants_terminal())?;
     let host = Host::probe_for(&record.cgroup)?;
     let plan = plan::exec(&spec, &host, &joining(&record, options))?;
-    let cache = container.root.cache_path();
-    let filters: Vec<_> =
-        plan.filters.iter().map(|profile| seccomp::cache::load(profile, &cache)).collect::<Result<_>>()?;
+    let filters = seccomp::cache::load_all(&plan.filters, &container.root.cache_path())?;
     let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid)?;
     let mut guest = Guest { container: first };
     let (process, _) = launch(&plan, &filters, &Descriptors::new(inherited), Some(cgroup), &mut guest)?;

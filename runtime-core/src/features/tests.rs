@@ -22,6 +22,8 @@ fn host() -> Host {
         has_groups: false,
         kernel: (6, 18),
         descriptor_limit: 1024,
+        has_clone3: true,
+        has_mount_calls: true,
     }
 }
 

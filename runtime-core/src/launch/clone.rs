@@ -156,7 +156,7 @@ fn child_request(memory: &Memory, namespaces: u64, cgroup: Option<RawFd>) -> lib
 
 fn clone_child(memory: &Memory) -> Result<u32, Errno> {
     // SAFETY: the request is complete, its stack unused, and `Newborn` keeps the memory until the child has left it.
-    pid_or_errno(unsafe { arch::clone3(&raw const memory.request, child, from_ref(memory) as usize) })
+    pid_or_errno(unsafe { bear(&memory.request, child, memory) })
 }
 
 /// Lets a process between us and the child join the namespaces: joining them ourselves would change the caller.
@@ -170,8 +170,7 @@ fn clone_through_joiner(memory: &Memory) -> Result<u32, Errno> {
         ..no_request()
     };
     // SAFETY: as above; we wait below until the joiner has left the memory.
-    let joiner =
-        pid_or_errno(unsafe { arch::clone3(&raw const request, joiner, from_ref(memory) as usize) })?;
+    let joiner = pid_or_errno(unsafe { bear(&request, joiner, memory) })?;
     wait_until_left(&memory.joiner);
     if let Some(joiner) = rustix::process::Pid::from_raw(joiner as i32) {
         // An engine's own reaper may have been faster.
@@ -207,6 +206,31 @@ fn call(number: i64, arguments: [usize; 5]) -> isize {
     unsafe { arch::syscall(number, arguments) }
 }
 
+/// Whether the call may be one that isn't there: the kernel is old, or a sandbox around us doesn't know it.
+fn is_missing(answer: isize) -> bool {
+    matches!(-answer as i32, libc::ENOSYS | libc::EPERM)
+}
+
+/// `clone3`, or `clone` where it is missing and what is asked for can be said to it.
+///
+/// # Safety
+/// The request's stack must be writable and unused, and the memory be there for as long as the child shares it.
+unsafe fn bear(request: &libc::clone_args, enter: extern "C" fn(usize) -> !, memory: &Memory) -> isize {
+    let (argument, size) = (from_ref(memory) as usize, size_of::<libc::clone_args>());
+    // SAFETY: as our caller promises.
+    let answer =
+        unsafe { arch::bear(libc::SYS_clone3, [from_ref(request) as usize, size, 0, 0, 0], enter, argument) };
+    let flags = request.flags | request.exit_signal;
+    // New time namespaces and births in a cgroup are beyond `clone`: their bits mean something else to it, or don't fit.
+    if !is_missing(answer) || request.flags & libc::CSIGNAL as u64 != 0 || u32::try_from(flags).is_err() {
+        return answer;
+    }
+    let top = request.stack + request.stack_size;
+    let arguments = [flags, top, request.pidfd, request.child_tid, 0].map(|argument| argument as usize);
+    // SAFETY: as our caller promises.
+    unsafe { arch::bear(libc::SYS_clone, arguments, enter, argument) }
+}
+
 fn leave() -> ! {
     loop {
         call(libc::SYS_exit, [1, 0, 0, 0, 0]);
@@ -224,7 +248,7 @@ extern "C" fn joiner(memory: usize) -> ! {
         }
     }
     // SAFETY: the request is complete, its stack unused, and the memory outlives the child's stay in it.
-    let answer = unsafe { arch::clone3(&raw const memory.request, child, from_ref(memory) as usize) };
+    let answer = unsafe { bear(&memory.request, child, memory) };
     if answer < 0 {
         memory.failure.store(-answer as i32, Ordering::Release);
     } else {
@@ -271,7 +295,11 @@ fn hide(memory: &Memory) {
     let above = memory.dialogue_place as usize + 1;
     let close_on_exec = libc::CLOSE_RANGE_CLOEXEC as usize;
     let answer = call(libc::SYS_close_range, [above, u32::MAX as usize, close_on_exec, 0, 0]);
-    if answer < 0 {
+    if is_missing(answer) {
+        for number in above..descriptor_limit() {
+            call(libc::SYS_fcntl, [number, libc::F_SETFD as usize, libc::FD_CLOEXEC as usize, 0, 0]);
+        }
+    } else if answer < 0 {
         give_up(memory, Call::CloseRange, answer);
     }
     if let Some(capabilities) = &memory.capabilities {
@@ -281,6 +309,12 @@ fn hide(memory: &Memory) {
             give_up(memory, Call::Capset, answer);
         }
     }
+}
+
+fn descriptor_limit() -> usize {
+    let limit = UnsafeCell::new(libc::rlimit { rlim_cur: 0, rlim_max: 0 });
+    call(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as usize, 0, limit.get() as usize, 0]);
+    limit.into_inner().rlim_cur as usize
 }
 
 /// Gives a descriptor the number that it has in the program.

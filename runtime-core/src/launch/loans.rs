@@ -18,6 +18,9 @@ const PROC_MAGIC: rustix::fs::FsWord = 0x9fa0;
 /// Opens what a loan names, with its propagation, attributes and ids.
 pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>) -> Result<OwnedFd> {
     let tree = open_tree(loan)?;
+    if loan.attached {
+        return Ok(tree);
+    }
     for change in std::iter::once(&loan.base).chain(&loan.propagation) {
         let (flag, recursive) = propagation_flag(*change);
         set_attributes(tree.as_fd(), 0, 0, flag, None, recursive)
@@ -47,7 +50,11 @@ fn open_tree(loan: &Loan) -> Result<OwnedFd> {
         LoanSource::Path(path) | LoanSource::Cgroup(path) | LoanSource::Device { path, .. } => path,
         LoanSource::Sysfs => return open_sysfs(),
     };
-    let tree = copy_tree(path, loan.recursive).doing(|| format!("cannot open {}", path.display()))?;
+    let tree = match loan.attached {
+        true => rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+        false => copy_tree(path, loan.recursive),
+    };
+    let tree = tree.doing(|| format!("cannot open {}", path.display()))?;
     if loan.only_procfs && rustix::fs::fstatfs(&tree).doing(|| "fstatfs".into())?.f_type != PROC_MAGIC {
         let problem = format!("only a procfs can lie on /proc, which {} is not", path.display());
         return Err(ConfigError::new("/mounts", problem).into());

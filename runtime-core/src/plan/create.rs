@@ -1,7 +1,9 @@
 //! The creation of a container, as a table of contents.
 
 use super::draft::Draft;
-use super::{Plan, Request, hooks, identity, limits, mounts, namespaces, notify, program, rootfs};
+use super::{
+    Plan, Request, hooks, identity, limits, mounts, namespaces, notify, old_mounts, program, rootfs,
+};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -51,5 +53,6 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     identity::confine(plan, spec, host, seccomp.as_ref())?;
     program::execute(plan, spec, &program::handed_on(request))?;
     hooks::after_start(plan, spec);
+    old_mounts::rewrite(plan, host)?;
     Ok(Plan { entries: draft.entries, filters: seccomp.into_iter().collect() })
 }

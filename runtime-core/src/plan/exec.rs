@@ -52,7 +52,7 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
     limits::limit_myself(plan, spec);
     identity::shed(plan, spec, host, seccomp.is_some())?;
     program::find(plan, spec)?;
-    inside::emerge(plan, spec, inside::wants_terminal(spec));
+    inside::emerge(plan, spec, spec.wants_terminal());
     program::present(plan, spec, joining);
     identity::confine(plan, spec, host, seccomp.as_ref())?;
     program::execute(plan, spec, &[])?;

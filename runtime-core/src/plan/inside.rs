@@ -41,14 +41,9 @@ pub(super) fn enter(plan: &mut Draft, spec: &Spec) {
     }
 }
 
-/// Whether the process gets a terminal.
-pub(super) fn wants_terminal(spec: &Spec) -> bool {
-    spec.oci().process().as_ref().and_then(|process| process.terminal()).unwrap_or(false)
-}
-
 /// Opens a terminal of the container, if one is wanted. It controls the session in which the program will be.
 pub(super) fn open_terminal(plan: &mut Draft, spec: &Spec, joining: &Joining) -> Result<(), ConfigError> {
-    let (true, Some(process)) = (wants_terminal(spec), spec.oci().process()) else { return Ok(()) };
+    let (true, Some(process)) = (spec.wants_terminal(), spec.oci().process()) else { return Ok(()) };
     if Wish::of(spec, Namespace::Mount) != Wish::Host {
         plan.init("/process/terminal", Step::HoldRoot { path: c"/".into() });
     }

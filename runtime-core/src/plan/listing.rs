@@ -116,6 +116,9 @@ impl Display for Loan {
             LoanSource::Device { path, .. } => format!("the device {}", path.display()),
         };
         write!(f, "open {what}{}", if self.recursive { " with what is mounted below" } else { "" })?;
+        if self.attached {
+            return Ok(());
+        }
         for change in &self.attributes {
             write!(f, ", {}", attributes(change.set, change.clear, change.recursive))?;
         }
@@ -156,6 +159,7 @@ impl Display for Step<Owned> {
             Step::HoldRoot { path } => write!(f, "hold the root file system {}", text(path)),
             Step::Mount { .. } => mount(f, self),
             Step::AttachMount { at } => write!(f, "attach it at {}", text(&at.path)),
+            Step::BindMount { .. } => bind_mount(f, self),
             Step::MakeNodes { directory, nodes, links, .. } => {
                 let names: Vec<String> = nodes
                     .iter()
@@ -287,6 +291,14 @@ impl Display for Limit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.0 == u64::MAX { f.write_str("unlimited") } else { self.0.fmt(f) }
     }
+}
+
+fn bind_mount(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
+    let Step::BindMount { set, clear, propagation, at, .. } = step else { return Ok(()) };
+    let words: Vec<&str> = propagation.iter().map(|change| change.word()).collect();
+    let attributes = attributes(*set, *clear, false);
+    let comma = if attributes.is_empty() { "" } else { ", " };
+    write!(f, "bind it at {}{comma}{attributes}, {}", text(&at.path), words.join(", "))
 }
 
 fn attributes(set: u64, clear: u64, recursive: bool) -> String {

@@ -17,6 +17,7 @@ mod memory;
 mod mounts;
 mod namespaces;
 mod notify;
+mod old_mounts;
 mod options;
 mod program;
 mod request;
@@ -261,7 +262,7 @@ pub struct IdMap {
     pub size: u32,
 }
 
-/// A part of the host's tree, opened by the parent as a detached mount.
+/// A part of the host's tree, opened by the parent as a mount that is attached nowhere.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loan {
     /// Its path on the host.
@@ -278,6 +279,9 @@ pub struct Loan {
     pub mapping: Option<LoanMapping>,
     /// It must be a procfs: it is to lie where the container's /proc is looked for.
     pub only_procfs: bool,
+    /// It is opened where it lies, since this host has no mounts that are attached nowhere: init binds it, and changes what
+    /// is to be changed.
+    pub attached: bool,
 }
 
 /// What a loan opens.

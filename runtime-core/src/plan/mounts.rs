@@ -241,6 +241,7 @@ fn lent(spec: &Spec, asked: &Asked<'_>, path: PathBuf) -> Result<Loan, ConfigErr
         attributes: [options.flat.change(false), options.deep.change(true)].into_iter().flatten().collect(),
         mapping: mapping(asked),
         only_procfs: false,
+        attached: false,
     })
 }
 

@@ -30,6 +30,7 @@ pub(super) fn mount(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<
         attributes: vec![AttributeChange { set: nothing_but_sockets, clear: 0, recursive: false }],
         mapping: None,
         only_procfs: false,
+        attached: false,
     };
     plan.host(Pointer::NONE, Action::LendMount(Box::new(loan)));
     let at = Target {

@@ -203,6 +203,7 @@ fn borrow(plan: &mut Draft, device: &Device) -> Result<(), ConfigError> {
             attributes: Vec::new(),
             mapping: None,
             only_procfs: false,
+            attached: false,
         })),
     );
     let at = Target {

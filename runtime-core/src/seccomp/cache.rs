@@ -29,6 +29,14 @@ const HEADER: usize = 4 * size_of::<u64>();
 /// Far more than any profile needs.
 const MAX_FILE: u64 = 1 << 24;
 
+/// The programs of all `profiles`, in their order; see [`load`].
+///
+/// # Errors
+/// Those of [`Profile::compile`].
+pub fn load_all(profiles: &[Profile], directory: &Path) -> Result<Vec<Vec<u8>>> {
+    profiles.iter().map(|profile| load(profile, directory)).collect()
+}
+
 /// The profile's program, from `directory` or, when it is not there, compiled and put there. The directory and its
 /// parent are made when they are missing; nobody else should be able to write to them.
 ///

@@ -79,6 +79,11 @@ impl Spec {
         &self.warnings
     }
 
+    /// Whether the process gets a terminal (`process.terminal`).
+    pub fn wants_terminal(&self) -> bool {
+        self.oci.process().as_ref().and_then(oci::Process::terminal).unwrap_or(false)
+    }
+
     /// The entry of `linux.namespaces` of that type.
     pub fn namespace(&self, kind: oci::LinuxNamespaceType) -> Option<&oci::LinuxNamespace> {
         rules::namespace(&self.oci, kind)

@@ -27,17 +27,19 @@ pub(crate) unsafe fn syscall(number: i64, arguments: [usize; 5]) -> isize {
     answer
 }
 
-/// `clone3` onto a stack of the child's own, where it calls `enter(argument)`, which never returns. Answers like the
-/// kernel: the pid, or a negative errno.
+/// A call that bears a child (`clone3`, `clone`), onto a stack of the child's own, where it calls `enter(argument)`,
+/// which never returns. Answers like the kernel: the pid, or a negative errno.
 ///
 /// # Safety
-/// `request` must be a valid `clone_args` whose stack is writable and unused, and `argument` what `enter` expects, for
-/// as long as the child shares this memory.
-pub(crate) unsafe fn clone3(
-    request: *const libc::clone_args,
+/// The call with this number must bear a child onto another stack, which is writable and unused; `argument` must be what
+/// `enter` expects, for as long as the child shares this memory.
+pub(crate) unsafe fn bear(
+    number: i64,
+    arguments: [usize; 5],
     enter: extern "C" fn(usize) -> !,
     argument: usize,
 ) -> isize {
+    let [first, second, third, fourth, fifth] = arguments;
     let answer: isize;
     // SAFETY: the parent falls through with all registers but the clobbered ones as they were; the child starts on its
     // own stack, aligned as a call demands, and never comes back.
@@ -51,9 +53,12 @@ pub(crate) unsafe fn clone3(
             "call r13",
             "ud2",
             "2:",
-            inlateout("rax") libc::SYS_clone3 as isize => answer,
-            in("rdi") request,
-            in("rsi") size_of::<libc::clone_args>(),
+            inlateout("rax") number as isize => answer,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") third,
+            in("r10") fourth,
+            in("r8") fifth,
             in("r12") argument,
             in("r13") enter,
             lateout("rcx") _,
