@@ -86,7 +86,7 @@ fn a_cgroup_that_cannot_be_mounted_is_attached_with_the_attributes_asked_for() {
                 shell(config, &format!("{SHOW}; mkdir /sys/fs/cgroup/*/new /sys/fs/cgroup/new 2>/dev/null"));
             });
             let call = test.call(&["run", "--bundle", &text(&bundle.path), &test.fresh()]);
-            let said = call.with(|command| refusing_such_mounts(command)).run();
+            let said = call.with(refusing_such_mounts).run();
             let place = if world == World::Unified { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/unified" };
             let (attributes, root, kind) =
                 mounted_on(&said.stdout, place).unwrap_or_else(|| panic!("no cgroup: {said:?}"));
@@ -107,7 +107,7 @@ fn what_is_no_cgroup_has_no_substitute() {
         without_mount(config, "/sys/fs/cgroup");
     });
     let call = test.call(&["run", "--bundle", &text(&bundle.path), &test.fresh()]);
-    call.with(|command| refusing_such_mounts(command)).run().fails_with(&["operation not permitted"]);
+    call.with(refusing_such_mounts).run().fails_with(&["operation not permitted"]);
 }
 
 // User namespaces -------------------------------------------------------------------------------------------------
