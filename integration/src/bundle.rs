@@ -14,7 +14,7 @@ use crate::runtime::binaries;
 const APPLETS: &[&str] = &[
     "sh", "true", "false", "cat", "echo", "ls", "sleep", "id", "mkdir", "rm", "touch", "kill", "stat",
     "mount", "head", "dd", "test", "readlink", "env", "ps", "wc", "tail", "seq", "chmod", "tty", "stty",
-    "vi",
+    "vi", "mknod", "grep",
 ];
 
 const DIRECTORIES: &[&str] = &["bin", "dev", "etc", "proc", "root", "sys", "tmp", "home", "var"];

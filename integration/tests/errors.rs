@@ -220,3 +220,52 @@ fn a_container_in_the_wrong_state_is_told_in_the_words_that_engines_look_for() {
     }
     container.command(&["delete", "--force"]).ok();
 }
+
+#[test]
+fn what_a_paused_container_takes_no_part_in_is_told() {
+    let test = Test::new();
+    let container =
+        test.start(&test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"])));
+    container.command(&["pause"]).ok();
+    let refused = test.runtime(&["exec", &container.id, "/bin/true"]);
+    refused.fails_with(&["cannot exec in a paused container (use --ignore-paused to override)"]).exits(255);
+    container.command(&["delete"]).fails_with(&["that is not stopped: paused"]).exits(1);
+    container.command(&["resume"]).ok();
+    test.runtime(&["exec", &container.id, "/bin/true"]).ok();
+}
+
+#[test]
+fn a_cgroup_with_processes_of_somebody_else_is_refused() {
+    promise("a cgroup with processes", || {
+        let test = Test::new();
+        let bundle = test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"]));
+        let container = test.start(&bundle);
+        test.try_create(&bundle)
+            .fails_with(&["container's cgroup is not empty: 1 process(es) found"])
+            .exits(1);
+        assert_eq!(container.status(), "running");
+    });
+}
+
+#[test]
+fn an_id_that_is_no_name_is_told_in_the_words_of_others() {
+    let test = Test::new();
+    let bundle = text(&test.bundle(|_| {}).path);
+    for id in ["a/b", "with space", ".."] {
+        promise(&format!("the words for the id {id:?}"), || {
+            let said = test.runtime(&["create", "--bundle", &bundle, id]);
+            said.fails_with(&["invalid container ID format"]).exits(1);
+        });
+    }
+}
+
+#[test]
+fn what_is_not_permitted_is_told_in_the_words_of_the_system() {
+    refused("a mount that needs the machine's own root", &["operation not permitted"], |config| {
+        integration::bundle::namespace(config, "user", Some(json!({"type": "user"})));
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        config["linux"]["uidMappings"] = map.clone();
+        config["linux"]["gidMappings"] = map;
+        integration::bundle::mount(config, "/tmp", "ext4", "/dev/null", &[]);
+    });
+}

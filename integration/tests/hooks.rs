@@ -174,3 +174,55 @@ fn poststart_hooks_of_a_run_wait_for_the_program() {
     test.run(&bundle).fails();
     assert!(!file.exists(), "the hook ran although the program did not");
 }
+
+#[test]
+fn what_a_hook_printed_is_part_of_the_error() {
+    promise("what a hook printed", || {
+        let script = "echo to the one; echo to the other >&2; exit 3";
+        let said = Test::new()
+            .run_with(|config| config["hooks"]["createRuntime"] = json!([hook("true"), hook(script)]));
+        for words in ["error running createRuntime hook #1", "exit status 3", "to the one", "to the other"] {
+            assert!(said.stderr.contains(words), "{words}: {said:#?}");
+        }
+        said.fails();
+    });
+}
+
+#[test]
+fn hooks_inside_read_the_state_too() {
+    for (name, status) in [("createContainer", "creating"), ("startContainer", "created")] {
+        promise(&format!("the state that {name} reads"), || {
+            let test = Test::new();
+            let shared = test.directory.join("shared");
+            fs::create_dir_all(&shared).expect("a directory can be made");
+            let bundle = test.bundle(|config| {
+                integration::bundle::mount(config, "/tmp", "bind", &text(&shared), &["bind"]);
+                config["hooks"][name] = match name {
+                    "createContainer" => json!([hook(&format!("cat >{}/state", text(&shared)))]),
+                    _ => json!([{"path": "/bin/sh", "args": ["sh", "-c", "cat >/tmp/state"]}]),
+                };
+            });
+            let container = test.start(&bundle);
+            let state = fs::read_to_string(shared.join("state")).unwrap_or_default();
+            let state: Value = serde_json::from_str(&state).expect("a hook is given JSON");
+            assert_eq!((&state["id"], &state["status"]), (&json!(container.id), &json!(status)), "{state}");
+            assert_eq!(state["pid"], 1, "as it is seen from inside: {state}");
+        });
+    }
+}
+
+#[test]
+fn a_failing_poststart_stops_the_container() {
+    promise("a failing poststart", || {
+        let test = Test::new();
+        let bundle = test.bundle(|config| {
+            config["hooks"]["poststart"] = json!([hook("echo broken >&2; exit 3")]);
+            config["process"]["args"] = json!(["/bin/sleep", "1000"]);
+        });
+        let container = test.create(&bundle);
+        container.start().fails_with(&["poststart hook #0"]).exits(1);
+        assert_eq!(container.wait(), integration::Exit::Signal(9));
+        assert_eq!(container.status(), "stopped");
+        container.delete().ok();
+    });
+}

@@ -193,3 +193,41 @@ fn background_processes_end_with_the_first() {
         assert_eq!(container.finish(), Exit::Code(4));
     });
 }
+
+#[test]
+fn the_memory_policy_is_the_programs_and_that_of_further_processes() {
+    promise("a memory policy", || {
+        let test = Test::new();
+        let container = test.start(&test.bundle(|config| {
+            config["linux"]["memoryPolicy"] =
+                json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]});
+            shell(config, "cat /proc/self/numa_maps; echo end; sleep 1000");
+        }));
+        container.has_said("end");
+        let further = test.runtime(&["exec", &container.id, "/bin/cat", "/proc/self/numa_maps"]).ok().stdout;
+        for said in [container.stdout(), further] {
+            let policy = said.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+            assert_eq!(policy, "bind=static:0", "{said}");
+        }
+    });
+}
+
+#[test]
+fn a_memory_policy_that_the_machine_cannot_have_is_told() {
+    let nodes = |nodes: &str| {
+        let test = Test::new();
+        let policy = json!({"mode": "MPOL_BIND", "nodes": nodes});
+        test.try_create(&test.bundle(|config| config["linux"]["memoryPolicy"] = policy))
+    };
+    promise("a memory node that is not there", || drop(nodes("1000").fails_with(&["invalid argument"])));
+    promise("a memory policy without nodes", || drop(nodes("").fails_with(&["node"])));
+}
+
+#[test]
+fn the_execution_domain_is_that_of_the_configuration() {
+    let said = Test::new().run_with(|config| {
+        config["linux"]["personality"] = json!({"domain": "LINUX32"});
+        shell(config, "cat /proc/self/personality");
+    });
+    assert_eq!(said.ok().stdout, "00000008\n");
+}

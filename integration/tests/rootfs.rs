@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use integration::bundle::{mount, shell};
 use integration::test::text;
-use integration::{Bundle, Test, promise};
+use integration::{Bundle, Test, World, promise};
 use serde_json::{Value, json};
 
 /// A bundle whose container runs a script after one more mount.
@@ -212,6 +212,31 @@ fn devices_are_made_and_others_refused() {
         {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "w"}
     ]);
     assert_eq!(open(allowed), format!("{node}opened\n"));
+}
+
+#[test]
+fn default_devices_are_allowed_after_the_rules_of_the_user_in_every_world() {
+    for world in World::all() {
+        let test = Test::at(world);
+        let said = test.run_with(|config| {
+            for set in ["bounding", "effective", "permitted"] {
+                config["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+            }
+            config["linux"]["devices"] =
+                json!([{"path": "/dev/tun", "type": "c", "major": 10, "minor": 200}]);
+            config["linux"]["resources"]["devices"] = json!([{"allow": false, "access": "rwm"}]);
+            let script = "cd /dev
+                for name in null zero full random urandom ptmx; do (: <$name) || echo closed: $name; done
+                (: <tun) 2>&1 | grep -i 'not permitted'
+                (: <tty) 2>&1 | grep -i 'not permitted'
+                mknod shm/char c 1 11 && mknod shm/block b 7 0 || echo not made
+                (: <shm/char) 2>/dev/null && echo open
+                (: <shm/block) 2>/dev/null && echo open
+                (: <pts/ptmx) || echo no terminal";
+            shell(config, script);
+        });
+        assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""), "{world:?}: {said:?}");
+    }
 }
 
 #[test]

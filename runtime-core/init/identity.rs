@@ -10,6 +10,9 @@ use crate::wire::{Borrowed, List};
 /// As many supplementary groups as the kernel allows.
 const MOST_GROUPS: usize = 65536;
 
+/// As many memory nodes as the kernel allows.
+const MOST_NODES: usize = 1024;
+
 pub fn join_session_keyring(name: &CStr) -> Outcome {
     /// The possessor may do anything; the owner may look, read, search and link.
     const PERMISSIONS: usize = 0x3f1b_0000;
@@ -29,6 +32,15 @@ pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Outcome {
 
 pub fn set_personality(domain: u64) -> Outcome {
     sys::personality(domain).of(Call::Personality)
+}
+
+pub fn set_memory_policy(mode: u32, nodes: List<'_, u64>) -> Outcome {
+    let mut set = [0u64; MOST_NODES / 64];
+    for (place, word) in set.iter_mut().zip(nodes.iter()) {
+        *place = word;
+    }
+    let set = set.get(..nodes.len()).ok_or(Fault::new(Call::SetMempolicy, Errno::INVAL))?;
+    sys::set_memory_policy(mode, set).of(Call::SetMempolicy)
 }
 
 pub fn forbid_new_privileges() -> Outcome {

@@ -134,6 +134,7 @@ impl<'a> Init<'a> {
             Step::SetHostname { name } => namespaces::set_hostname(name),
             Step::SetDomainname { name } => namespaces::set_domainname(name),
             Step::SetPersonality { domain } => identity::set_personality(domain),
+            Step::SetMemoryPolicy { mode, nodes } => identity::set_memory_policy(mode, nodes),
             Step::ForbidNewPrivileges => identity::forbid_new_privileges(),
             Step::DropBounding { capabilities } => identity::drop_bounding(capabilities),
             Step::BecomeUser { .. } => identity::become_user(step),

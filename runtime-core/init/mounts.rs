@@ -1,10 +1,12 @@
 //! Mounts: on open descriptors. No path is resolved between the check and the mount.
 
+use core::ffi::CStr;
+
 use crate::copy_up;
 use crate::fault::{Fault, Of, Outcome};
 use crate::paths::Root;
 use crate::step::{Call, Create, Propagation, Resolve, Step, Target};
-use crate::sys::{self, Errno, Fd, MountChange, file_type, old_mounts, open, propagation};
+use crate::sys::{self, Errno, Fd, MountChange, file_type, mount_flag as bit, old_mounts, open, propagation};
 use crate::wire::Borrowed;
 
 /// Permission bits of mount points that had to be made.
@@ -29,7 +31,8 @@ fn flag(change: Propagation) -> usize {
 }
 
 pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
-    let Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at } = step else {
+    let Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at, instead } = step
+    else {
         return Err(Fault::malformed());
     };
     // A directory that is made for the mount has no permissions to inherit.
@@ -37,7 +40,12 @@ pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
     let covered = open_target(root, &at, at.create)?;
     // The mount point is the working directory: nothing is looked up between the check and the mount.
     sys::fchdir(&covered).of(Call::Chdir)?;
-    sys::mount_here(source, fstype, flags, data).of(Call::Mount)?;
+    match sys::mount_here(source, fstype, flags, data) {
+        Err(Errno::PERM | Errno::BUSY) if !instead.is_empty() => {
+            attach_instead(root, instead, &covered, &at, flags)?
+        }
+        answer => answer.of(Call::Mount)?,
+    }
     if !inherit_mode && !copy_up && propagation.is_empty() {
         return Ok(());
     }
@@ -50,6 +58,18 @@ pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
         copy_up::copy(&covered, &mounted)?;
     }
     propagation.iter().try_for_each(|change| change_propagation(&mounted, change))
+}
+
+/// A part of the host's tree does what a file system of the container's own would have done, and may do no more.
+fn attach_instead(root: &Root, path: &CStr, target: &Fd, at: &Target<Borrowed<'_>>, flags: u64) -> Outcome {
+    let source = sys::openat(sys::HERE, path, open::PATH | open::DIRECTORY, 0).of(Call::Open)?;
+    let mounted = match bind(&source, target, false)? {
+        Some(tree) => tree,
+        None => root.open(at.path, open::PATH, at.resolve)?,
+    };
+    // As attributes they are the same numbers.
+    let set = flags & (bit::READ_ONLY | bit::NO_SUID | bit::NO_DEV | bit::NO_EXEC);
+    sys::change_mount(&mounted, MountChange { set, clear: 0, propagation: 0 }, false).of(Call::MountSetattr)
 }
 
 fn change_propagation(mount: &Fd, to: Propagation) -> Outcome {

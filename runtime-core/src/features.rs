@@ -123,6 +123,7 @@ fn linux() -> Linux {
     let rdt = spec::accepts("/linux/intelRdt");
     let mut namespaces: Vec<_> = (1..).map_while(Namespace::from_code).map(Namespace::word).collect();
     namespaces.sort_unstable();
+    let (modes, flags) = plan::memory_policies();
     Linux {
         namespaces,
         capabilities: plan::capability_names().collect(),
@@ -131,7 +132,7 @@ fn linux() -> Linux {
         apparmor: accepts("/process/apparmorProfile"),
         selinux: accepts("/process/selinuxLabel"),
         intel_rdt: IntelRdt { enabled: rdt, schemata: rdt, monitoring: rdt },
-        memory_policy: MemoryPolicy { modes: Vec::new(), flags: Vec::new() },
+        memory_policy: MemoryPolicy { modes, flags },
         mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
         net_devices: accepts("/linux/netDevices"),
     }

@@ -294,6 +294,8 @@ vocabulary! {
             propagation: F::List<Propagation>,
             /// Where.
             at: Target<F>,
+            /// A directory of the host that is attached where the kernel grants no instance; empty for none.
+            instead: F::Text,
         },
         /// Attaches a mount that the parent opened and sends.
         11 => AttachMount {
@@ -454,6 +456,13 @@ vocabulary! {
         32 => SetPersonality {
             /// The execution domain's number.
             domain: u64,
+        },
+        /// Sets on which memory nodes this process and those that it bears allocate.
+        43 => SetMemoryPolicy {
+            /// `MPOL_*` number with `MPOL_F_*` bits.
+            mode: u32,
+            /// The nodes, bit n of word m for node 64m+n.
+            nodes: F::List<u64>,
         },
         /// Sets a resource limit, while that is still allowed.
         34 => SetLimit {
@@ -618,5 +627,7 @@ words! {
         56 => OpenMaster = "open ptmx of a devpts at /dev/pts",
         /// `dup3`.
         57 => Dup = "dup3",
+        /// `set_mempolicy`.
+        58 => SetMempolicy = "set_mempolicy",
     }
 }

@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=42).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=43).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -135,16 +135,19 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::SetPropagation { to } => Step::SetPropagation { to },
         Step::MountRoot { path } => Step::MountRoot { path: text(path) },
         Step::HoldRoot { path } => Step::HoldRoot { path: text(path) },
-        Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at } => Step::Mount {
-            fstype: text(fstype),
-            source: text(source),
-            data: text(data),
-            inherit_mode,
-            copy_up,
-            flags,
-            propagation: items(propagation, |change| change),
-            at: target(at),
-        },
+        Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at, instead } => {
+            Step::Mount {
+                fstype: text(fstype),
+                source: text(source),
+                data: text(data),
+                inherit_mode,
+                copy_up,
+                flags,
+                propagation: items(propagation, |change| change),
+                at: target(at),
+                instead: text(instead),
+            }
+        }
         Step::AttachMount { at } => Step::AttachMount { at: target(at) },
         Step::BindMount { recursive, set, clear, propagation, at } => Step::BindMount {
             recursive,
@@ -196,6 +199,9 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
             environment: texts(environment),
         },
         Step::SetPersonality { domain } => Step::SetPersonality { domain },
+        Step::SetMemoryPolicy { mode, nodes } => {
+            Step::SetMemoryPolicy { mode, nodes: items(nodes, |word| word) }
+        }
         Step::Conceal => Step::Conceal,
         Step::Emerge { terminal } => Step::Emerge { terminal },
         Step::OpenTerminal { rows, columns, owner, console, control } => {
@@ -250,6 +256,7 @@ fn steps() -> Vec<Step<Owned>> {
             flags: u64::MAX,
             propagation: vec![Propagation::Slave, Propagation::Shared],
             at: at(),
+            instead: path(),
         },
         Step::AttachMount { at: at() },
         Step::BindMount {
@@ -291,6 +298,7 @@ fn steps() -> Vec<Step<Owned>> {
         Step::EnterContainer { kinds: vec![Namespace::Mount, Namespace::Uts] },
         Step::SetCapabilities { effective: 1, permitted: 2, inheritable: 4, ambient: 8 },
         Step::SetPersonality { domain: 8 },
+        Step::SetMemoryPolicy { mode: 2, nodes: vec![u64::MAX, 1] },
         Step::FindProgram { candidates: list() },
         Step::AwaitStart,
         Step::InstallSeccomp { flags: 2, filter: 1 },

@@ -55,7 +55,7 @@ fn of_action(action: &Action, facts: &Facts) -> Vec<Finding> {
         Action::LendMount(loan) => match &loan.source {
             LoanSource::Path(path) | LoanSource::Device { path, .. } => there(path).into_iter().collect(),
             // It is made together with the container.
-            LoanSource::Cgroup(_) => Vec::new(),
+            LoanSource::Cgroup(_) | LoanSource::Sysfs => Vec::new(),
         },
         Action::LendNamespace(namespace) => there(&namespace.path).into_iter().collect(),
         Action::Clone { join, .. } => join.iter().filter_map(|namespace| there(&namespace.path)).collect(),

@@ -16,6 +16,7 @@ impl Errno {
     pub const NOENT: Errno = Errno(2);
     pub const INTR: Errno = Errno(4);
     pub const ACCES: Errno = Errno(13);
+    pub const BUSY: Errno = Errno(16);
     pub const EXIST: Errno = Errno(17);
     pub const XDEV: Errno = Errno(18);
     pub const NODEV: Errno = Errno(19);
@@ -425,6 +426,13 @@ pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Answer<()> {
 /// Sets the execution domain.
 pub fn personality(domain: u64) -> Answer<()> {
     done(call(number::PERSONALITY, [domain as usize, 0, 0, 0, 0, 0]))
+}
+
+/// Sets the memory policy.
+pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> Answer<()> {
+    // The kernel takes one bit less than it is told.
+    let bits = nodes.len() * 64 + 1;
+    done(call(number::SET_MEMPOLICY, [mode as usize, address(nodes), bits, 0, 0, 0]))
 }
 
 /// Sets real, effective and saved user ids.

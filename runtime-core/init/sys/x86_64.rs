@@ -112,6 +112,7 @@ pub mod number {
     pub const SETDOMAINNAME: usize = 171;
     pub const GETDENTS64: usize = 217;
     pub const EXIT_GROUP: usize = 231;
+    pub const SET_MEMPOLICY: usize = 238;
     pub const KEYCTL: usize = 250;
     pub const OPENAT: usize = 257;
     pub const MKDIRAT: usize = 258;

@@ -3,17 +3,62 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use super::clone::{Request, UserNamespace, birth};
 use super::dialogue::Dialogue;
 use super::{image, loans, procfs};
-use crate::error::{Context, Result};
-use crate::plan::IdMap;
+use crate::error::{ConfigError, Context, Result};
+use crate::plan::{IdMap, Pointer};
 use crate::step::Namespace;
 
 /// Writes both maps of the user namespace of a process that waits for them. The kernel takes each in one write.
 pub(super) fn write(pid: u32, uids: &[IdMap], gids: &[IdMap]) -> Result<()> {
     procfs::write(pid, "uid_map", &lines(uids))?;
     procfs::write(pid, "gid_map", &lines(gids))
+}
+
+/// Compares both maps of the user namespace of a process with those that were expected of it.
+pub(super) fn check(pid: u32, uids: &[IdMap], gids: &[IdMap]) -> Result<()> {
+    for (name, field, expected) in [("uid_map", "uidMappings", uids), ("gid_map", "gidMappings", gids)] {
+        let path = format!("/proc/{pid}/{name}");
+        let found = std::fs::read_to_string(&path);
+        let found = found.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        let found = found.doing(|| format!("cannot read {path}"))?;
+        if whole(parse(&found)) != whole(expected.to_vec()) {
+            let (found, expected) = (found.split_whitespace().collect::<Vec<_>>().join(" "), lines(expected));
+            let problem = format!(
+                "the user namespace that is joined by path has other mappings ({found}) than these ({}); \
+                 leave them out or make them equal",
+                expected.split_whitespace().collect::<Vec<_>>().join(" ")
+            );
+            return Err(ConfigError::new(Pointer::of("/linux").child(field), problem).into());
+        }
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Vec<IdMap> {
+    let range = |line: &str| {
+        let mut numbers = line.split_whitespace().map(str::parse);
+        let mut number = || numbers.next()?.ok();
+        Some(IdMap { inside: number()?, outside: number()?, size: number()? })
+    };
+    text.lines().filter_map(range).collect()
+}
+
+/// A map in its order, without cuts: the same ids can be told in many ways.
+fn whole(mut map: Vec<IdMap>) -> Vec<IdMap> {
+    map.sort_by_key(|range| range.inside);
+    map.dedup_by(|next, range| {
+        let goes_on = |from: u32, to: u32| from.checked_add(range.size) == Some(to);
+        let joins = goes_on(range.inside, next.inside) && goes_on(range.outside, next.outside);
+        if joins {
+            range.size += next.size;
+        }
+        joins
+    });
+    map
 }
 
 /// A user namespace with these maps and without a process.
@@ -43,4 +88,19 @@ pub(super) fn namespace_with(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd> 
 
 fn lines(map: &[IdMap]) -> String {
     map.iter().map(|range| format!("{} {} {}\n", range.inside, range.outside, range.size)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_are_equal_however_they_are_cut_and_ordered() {
+        let map = |text: &str| whole(parse(text));
+        assert_eq!(map("0 100 10\n10 110 5\n20 7 1"), map("20 7 1\n0 100 15"));
+        assert_eq!(map("         0          0 4294967295\n"), map("0 0 4294967295"));
+        for other in ["0 100 14\n20 7 1", "0 100 15", "0 101 15\n20 7 1", "0 100 15\n20 7 1\n21 9 1", ""] {
+            assert_ne!(map(other), map("0 100 15\n20 7 1"), "{other}");
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>
     }
     for change in &loan.attributes {
         set_attributes(tree.as_fd(), change.set, change.clear, 0, None, change.recursive)
-            .doing(|| "cannot set its mount attributes".into())?;
+            .map_err(attributes_refused)?;
     }
     if let Some(mapping) = &loan.mapping {
         map_ids(tree.as_fd(), mapping, own_user_namespace)?;
@@ -36,15 +36,23 @@ pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>
     Ok(tree)
 }
 
+fn attributes_refused(errno: Errno) -> Error {
+    let why = if errno == Errno::PERM {
+        " (those that a user namespace was given can't be taken back)"
+    } else {
+        ""
+    };
+    Error::System { doing: format!("cannot set its mount attributes{why}"), errno }
+}
+
 fn open_tree(loan: &Loan) -> Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let recursive = if loan.recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
     let path = match &loan.source {
         LoanSource::Path(path) | LoanSource::Cgroup(path) | LoanSource::Device { path, .. } => path,
+        LoanSource::Sysfs => return open_sysfs(),
     };
     let tree = match loan.attached {
         true => rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
-        false => rustix::mount::open_tree(CWD, path, flags | recursive),
+        false => copy_tree(path, loan.recursive),
     };
     let tree = tree.doing(|| format!("cannot open {}", path.display()))?;
     if loan.only_procfs && rustix::fs::fstatfs(&tree).doing(|| "fstatfs".into())?.f_type != PROC_MAGIC {
@@ -56,6 +64,27 @@ fn open_tree(loan: &Loan) -> Result<OwnedFd> {
             check_device(tree.as_fd(), path, major, minor).map(|()| tree)
         }
         _ => Ok(tree),
+    }
+}
+
+fn copy_tree(path: &Path, recursive: bool) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let recursive = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    rustix::mount::open_tree(CWD, path, flags | recursive)
+}
+
+/// The host's sysfs alone. In a user namespace its mounts can't be taken apart: then nothing below may be written to,
+/// above all no cgroup (CVE-2023-25809).
+fn open_sysfs() -> Result<OwnedFd> {
+    let path = Path::new("/sys");
+    let doing = || "cannot open /sys".to_string();
+    match copy_tree(path, false) {
+        Err(Errno::INVAL) => {
+            let tree = copy_tree(path, true).doing(doing)?;
+            set_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, None, true).doing(doing)?;
+            Ok(tree)
+        }
+        tree => tree.doing(doing),
     }
 }
 

@@ -169,6 +169,7 @@ impl Walk<'_> {
                 id_maps::write(self.process()?.pid, uids, gids)?;
                 self.born()?.dialogue.go().doing(lost)?;
             }
+            Action::CheckIdMaps { uids, gids } => id_maps::check(self.process()?.pid, uids, gids)?,
             Action::EnterCgroup { born_inside } => self.cgroup()?.enter(self.process()?.pid, *born_inside)?,
             Action::LendNamespace(namespace) => self.lend(loans::open_joined(namespace)?)?,
             Action::LendMount(loan) => {

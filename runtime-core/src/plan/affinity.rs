@@ -20,8 +20,7 @@ impl Cpus {
     /// # Errors
     /// It isn't one.
     pub(super) fn parse(origin: &Pointer, text: &str) -> Result<Self, ConfigError> {
-        let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
-        let ranges = ranges.ok_or_else(|| {
+        let ranges = ranges(text).ok_or_else(|| {
             ConfigError::new(origin.clone(), format!("{text:?} is no list of processors such as 0-3,7"))
         })?;
         Ok(Cpus { text: text.to_owned(), ranges })
@@ -62,6 +61,11 @@ impl Affinity {
             last: cpus("final", wanted.cpu_affinity_final())?,
         })
     }
+}
+
+/// A list such as `0-3,7`.
+pub(super) fn ranges(text: &str) -> Option<Vec<RangeInclusive<usize>>> {
+    text.split(',').map(range).collect()
 }
 
 fn range(text: &str) -> Option<RangeInclusive<usize>> {

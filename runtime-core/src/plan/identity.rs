@@ -6,7 +6,7 @@ use super::capabilities::{SYS_ADMIN, bits};
 use super::draft::{Draft, text};
 use super::mounts::covers_dev;
 use super::namespaces::Wish;
-use super::{Action, Owned, Pointer};
+use super::{Action, Owned, Pointer, memory};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::seccomp::{Agent, Profile, RENDEZVOUS};
@@ -95,6 +95,7 @@ pub(super) fn shed(plan: &mut Draft, spec: &Spec, host: &Host, filtered: bool) -
         };
         plan.init("/linux/personality", Step::SetPersonality { domain });
     }
+    memory::set_policy(plan, spec)?;
     if forbids_new_privileges(spec) {
         plan.init("/process/noNewPrivileges", Step::ForbidNewPrivileges);
     }

@@ -84,6 +84,9 @@ impl Display for Action {
             Action::WriteIdMaps { uids, gids } => {
                 write!(f, "map user ids {} and group ids {}", Maps(uids), Maps(gids))
             }
+            Action::CheckIdMaps { uids, gids } => {
+                write!(f, "make sure that it maps user ids {} and group ids {}", Maps(uids), Maps(gids))
+            }
             Action::EnterCgroup { .. } => write!(f, "put it into the cgroup"),
             Action::LendNamespace(NamespaceAt { kind, path, .. }) => {
                 write!(f, "open the {} namespace {}", kind.word(), path.display())
@@ -112,6 +115,7 @@ impl Display for Loan {
         let what = match &self.source {
             LoanSource::Path(path) => path.display().to_string(),
             LoanSource::Cgroup(path) => format!("the container's cgroup {}", path.display()),
+            LoanSource::Sysfs => "the host's sysfs".into(),
             LoanSource::Device { path, .. } => format!("the device {}", path.display()),
         };
         write!(f, "open {what}{}", if self.recursive { " with what is mounted below" } else { "" })?;
@@ -190,6 +194,7 @@ impl Display for Step<Owned> {
             Step::SetHostname { name } => write!(f, "set the host name to {}", text(name)),
             Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
             Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
+            Step::SetMemoryPolicy { mode, nodes } => memory_policy(f, *mode, nodes),
             Step::SetLimit { resource, soft, hard } => {
                 write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
             }
@@ -224,13 +229,25 @@ impl Display for Step<Owned> {
 }
 
 fn mount(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
-    let Step::Mount { fstype, data, copy_up, flags, propagation, at, .. } = step else { return Ok(()) };
+    let Step::Mount { fstype, data, copy_up, flags, propagation, at, instead, .. } = step else {
+        return Ok(());
+    };
     write!(f, "mount {} on {}", text(fstype), text(&at.path))?;
     let data = Some(text(data)).filter(|data| !data.is_empty());
     let mut options: Vec<String> = data.into_iter().chain(flag_words(*flags)).collect();
     options.extend(copy_up.then(|| "with a copy of what it covers".into()));
     options.extend(propagation.iter().map(|change| change.word().into()));
-    if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
+    if !options.is_empty() {
+        write!(f, " ({})", options.join(", "))?;
+    }
+    if instead.is_empty() { Ok(()) } else { write!(f, ", or else attach {}", text(instead)) }
+}
+
+fn memory_policy(f: &mut Formatter<'_>, mode: u32, nodes: &[u64]) -> fmt::Result {
+    write!(f, "set the memory policy {}", super::memory::name(mode))?;
+    let set: String = nodes.iter().rev().map(|word| format!("{word:016x}")).collect();
+    let set = set.trim_start_matches('0');
+    if set.is_empty() { Ok(()) } else { write!(f, " on the nodes of the set 0x{set}") }
 }
 
 fn become_user(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {

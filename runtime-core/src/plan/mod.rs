@@ -13,6 +13,7 @@ mod identity;
 mod inside;
 mod limits;
 mod listing;
+mod memory;
 mod mounts;
 mod namespaces;
 mod notify;
@@ -39,6 +40,7 @@ pub(crate) use capabilities::names as capability_names;
 pub use create::create;
 pub use exec::{Joining, exec};
 pub(crate) use hooks::hook;
+pub(crate) use memory::names as memory_policies;
 pub(crate) use namespaces::has_new as has_new_namespace;
 pub(crate) use options::names as mount_options;
 pub use request::Request;
@@ -191,6 +193,13 @@ pub enum Action {
         /// Group ids.
         gids: Vec<IdMap>,
     },
+    /// Compares the maps of the user namespace that the process was born in with those that were expected.
+    CheckIdMaps {
+        /// User ids.
+        uids: Vec<IdMap>,
+        /// Group ids.
+        gids: Vec<IdMap>,
+    },
     /// Moves the process into the cgroup's hierarchies.
     EnterCgroup {
         /// It was born in the hierarchy of version 2.
@@ -285,6 +294,8 @@ pub enum LoanSource {
     Path(PathBuf),
     /// The container's own cgroup, in the hierarchy with this mount point.
     Cgroup(PathBuf),
+    /// The host's sysfs without what is mounted in it; where that can't be had, with it and read-only.
+    Sysfs,
     /// A device node on the host, checked to be the device that was asked for.
     Device {
         /// Its path on the host.

@@ -17,7 +17,7 @@ use crate::step::{Create, Link, Namespace, Propagation, Resolve, Step, Target};
 
 /// Files of procfs that something like lxcfs replaces by its own. Nothing else may be mounted below /proc: a mount
 /// there could catch what is written to labels and parameters (CVE-2019-16884).
-const REPLACEABLE: [&str; 11] = [
+const REPLACEABLE: [&str; 10] = [
     "/proc/cpuinfo",
     "/proc/diskstats",
     "/proc/meminfo",
@@ -26,7 +26,6 @@ const REPLACEABLE: [&str; 11] = [
     "/proc/uptime",
     "/proc/loadavg",
     "/proc/slabinfo",
-    "/proc/net/dev",
     "/proc/sys/kernel/ns_last_pid",
     "/proc/sys/crypto/fips_enabled",
 ];
@@ -118,9 +117,12 @@ pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -
             bind(plan, spec, &asked)?;
         } else if asked.fstype() == "cgroup" {
             cgroups(plan, spec, host, cgroup, &asked)?;
+        } else if asked.fstype() == "sysfs" && gets_no_sysfs(spec) {
+            host_sysfs(plan, spec, &asked)?;
         } else {
             let data = asked.options.data();
-            let step = new_mount(&asked, asked.fstype(), &asked.destination, flags(&asked, host), &data)?;
+            let place = asked.destination.as_str();
+            let step = new_mount(&asked, asked.fstype(), place, flags(&asked, host), &data, Path::new(""))?;
             plan.init(asked.origin.clone(), step);
         }
     }
@@ -215,6 +217,20 @@ fn bind(plan: &mut Draft, spec: &Spec, asked: &Asked<'_>) -> Result<(), ConfigEr
     Ok(())
 }
 
+/// A sysfs shows the devices of a network namespace, and only an owner of that may make one.
+fn gets_no_sysfs(spec: &Spec) -> bool {
+    Wish::of(spec, Namespace::User) != Wish::Host && Wish::of(spec, Namespace::Network) == Wish::Host
+}
+
+/// The host's sysfs shows what one of the container's own would.
+fn host_sysfs(plan: &mut Draft, spec: &Spec, asked: &Asked<'_>) -> Result<(), ConfigError> {
+    let loan = Loan { source: LoanSource::Sysfs, ..lent(spec, asked, PathBuf::new())? };
+    plan.host(asked.origin.clone(), Action::LendMount(Box::new(loan)));
+    let at = asked.target(&asked.destination, Create::Directory)?;
+    plan.init(asked.origin.clone(), Step::AttachMount { at });
+    Ok(())
+}
+
 fn lent(spec: &Spec, asked: &Asked<'_>, path: PathBuf) -> Result<Loan, ConfigError> {
     let options = &asked.options;
     Ok(Loan {
@@ -260,6 +276,7 @@ fn new_mount(
     path: &str,
     flags: u64,
     data: &str,
+    instead: &Path,
 ) -> Result<Step<Owned>, ConfigError> {
     let source = asked.mount.source().as_ref().map(|source| source.to_string_lossy());
     let source = source.filter(|source| !source.is_empty()).unwrap_or_else(|| fstype.to_string().into());
@@ -272,6 +289,7 @@ fn new_mount(
         flags,
         propagation: asked.options.propagation.clone(),
         at: asked.target(path, Create::Directory)?,
+        instead: super::draft::path(&asked.origin, instead)?,
     })
 }
 
@@ -297,7 +315,7 @@ fn cgroups(
     }
     plan.init(
         asked.origin.clone(),
-        new_mount(asked, "tmpfs", &asked.destination, flags(asked, host), "mode=755")?,
+        new_mount(asked, "tmpfs", &asked.destination, flags(asked, host), "mode=755", Path::new(""))?,
     );
     for v1 in &host.cgroups.v1 {
         let place = format!("{}/{}", asked.destination, directory_name(&v1.mount));
@@ -321,8 +339,8 @@ struct Hierarchy<'a> {
     place: &'a str,
 }
 
-/// In a cgroup namespace of its own the container mounts the hierarchy and sees its own part as the root; otherwise its
-/// own part is attached.
+/// In a cgroup namespace of its own the container mounts the hierarchy and sees its own part as the root; otherwise, or
+/// where something around us forbids that mount, its own part is attached.
 fn hierarchy(
     plan: &mut Draft,
     spec: &Spec,
@@ -331,13 +349,15 @@ fn hierarchy(
     private: bool,
     each: Hierarchy<'_>,
 ) -> Result<(), ConfigError> {
+    let own = cgroup.at(each.mount);
     if private {
         let set = asked.options.flat.set | asked.options.deep.set;
-        let step = new_mount(asked, each.fstype, each.place, mount_flags(set), each.data)?;
+        let instead = own.as_deref().unwrap_or(Path::new(""));
+        let step = new_mount(asked, each.fstype, each.place, mount_flags(set), each.data, instead)?;
         plan.init(asked.origin.clone(), step);
         return Ok(());
     }
-    let Some(own) = cgroup.at(each.mount) else { return Ok(()) };
+    let Some(own) = own else { return Ok(()) };
     let mut loan = lent(spec, asked, own.clone())?;
     loan.source = LoanSource::Cgroup(own);
     plan.host(asked.origin.clone(), Action::LendMount(Box::new(loan)));

@@ -118,21 +118,27 @@ pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
     let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
     let into_cgroup = host.has_clone_into_cgroup();
     plan.host("/linux/namespaces", Action::Clone { new, join: Joined::of(spec).at_birth, into_cgroup });
-    if Wish::of(spec, Namespace::User) == Wish::New {
-        plan.host("/linux/uidMappings", id_maps(spec));
+    let (uids, gids) = id_maps(spec);
+    match Wish::of(spec, Namespace::User) {
+        Wish::New => plan.host(MAPS, Action::WriteIdMaps { uids, gids }),
+        // Engines that make the namespace themselves say what is in it.
+        Wish::Join(_) if !uids.is_empty() => plan.host(MAPS, Action::CheckIdMaps { uids, gids }),
+        _ => {}
     }
     if !into_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
 }
 
-fn id_maps(spec: &Spec) -> Action {
+const MAPS: Pointer = Pointer::of("/linux/uidMappings");
+
+fn id_maps(spec: &Spec) -> (Vec<IdMap>, Vec<IdMap>) {
     let linux = spec.oci().linux().as_ref();
     let maps = |list: Option<&Vec<LinuxIdMapping>>| id_map(list.map_or(&[], Vec::as_slice));
-    Action::WriteIdMaps {
-        uids: maps(linux.and_then(|linux| linux.uid_mappings().as_ref())),
-        gids: maps(linux.and_then(|linux| linux.gid_mappings().as_ref())),
-    }
+    (
+        maps(linux.and_then(|linux| linux.uid_mappings().as_ref())),
+        maps(linux.and_then(|linux| linux.gid_mappings().as_ref())),
+    )
 }
 
 /// A map of config.json as the plan's.

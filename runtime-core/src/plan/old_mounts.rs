@@ -2,7 +2,7 @@
 //! bound by init, and changed afterwards.
 
 use super::draft::Draft;
-use super::{Action, Deed, Loan, Pointer};
+use super::{Action, Deed, Loan, LoanSource, Pointer};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::step::Step;
@@ -47,6 +47,8 @@ fn refuse_impossible(origin: &Pointer, loan: &Loan) -> Result<(), ConfigError> {
         "mapped ids need mount_setattr, which this kernel, or a filter around this process, doesn't offer"
     } else if loan.attributes.iter().any(|change| change.recursive) {
         "recursive mount options need mount_setattr, which this kernel, or a filter around this process, doesn't offer"
+    } else if loan.source == LoanSource::Sysfs {
+        "the host's sysfs alone needs open_tree, which this kernel, or a filter around this process, doesn't offer"
     } else {
         return Ok(());
     };

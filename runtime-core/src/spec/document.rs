@@ -18,14 +18,13 @@ type Path = &'static [&'static str];
 
 /// Fields that config.json may have and this runtime can't honour yet: refused rather than ignored, since each of them
 /// would leave the container weaker or other than asked for.
-const UNSUPPORTED: [Path; 9] = [
+const UNSUPPORTED: [Path; 8] = [
     &["process", "apparmorProfile"],
     &["process", "selinuxLabel"],
     &["process", "scheduler"],
     &["process", "ioPriority"],
     &["linux", "mountLabel"],
     &["linux", "intelRdt"],
-    &["linux", "memoryPolicy"],
     &["linux", "netDevices"],
     &["linux", "personality", "flags"],
 ];
@@ -57,7 +56,7 @@ const EMPTY_IS_NONE: [(Path, &[&str]); 7] = [
 
 /// Where an object is expected. The types would take a list for one, its elements being the members in the order of
 /// their declaration in oci-spec.
-const OBJECTS: [Path; 33] = [
+const OBJECTS: [Path; 34] = [
     &["root"],
     &["process"],
     &["process", "consoleSize"],
@@ -77,6 +76,7 @@ const OBJECTS: [Path; 33] = [
     &["linux", "timeOffsets", "*"],
     &["linux", "devices", "*"],
     &["linux", "personality"],
+    &["linux", "memoryPolicy"],
     &["linux", "seccomp"],
     &["linux", "seccomp", "syscalls", "*"],
     &["linux", "seccomp", "syscalls", "*", "args", "*"],

@@ -326,7 +326,6 @@ fn what_is_not_supported_is_refused_by_name() {
         ("/process/ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 4 })),
         ("/linux/mountLabel", json!("x")),
         ("/linux/intelRdt", json!({ "closID": "x" })),
-        ("/linux/memoryPolicy", json!({ "mode": "MPOL_LOCAL" })),
         ("/linux/netDevices", json!({ "eth0": {} })),
         ("/linux/personality/flags", json!(["X"])),
     ] {
