@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use runtime_core::Host;
+use runtime_core::host::Modules;
 use rustix::process::geteuid;
 
 use super::{Finding, list, read};
@@ -45,7 +46,7 @@ impl Facts {
         let known = read("/proc/filesystems").unwrap_or_default();
         let file_systems =
             known.lines().filter_map(|line| line.split_whitespace().last()).map(String::from).collect();
-        Ok(Facts { host: Host::probe()?, file_systems })
+        Ok(Facts { host: Host { modules: Modules::probe(), ..Host::probe()? }, file_systems })
     }
 
     pub(super) fn has(&self, capability: u32) -> bool {

@@ -56,6 +56,7 @@ pub mod number {
     pub const RECVMSG: usize = 47;
     pub const EXECVE: usize = 59;
     pub const FCHOWN: usize = 93;
+    pub const FSETXATTR: usize = 190;
     pub const SCHED_SETAFFINITY: usize = 203;
     pub const FCHDIR: usize = 81;
     pub const CHDIR: usize = 80;

@@ -49,7 +49,7 @@ pub(super) fn make(
     let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
     bundle.check_rootfs()?;
     options.console.check(wants_terminal(bundle.spec()))?;
-    let host = Host::probe()?;
+    let host = Host::probe()?.knowing_modules_for(bundle.spec());
     let request = request(root, id, bundle, options, until);
     let plan = plan::create(bundle.spec(), &host, &request)?;
     let filters = compile(&plan, root)?;

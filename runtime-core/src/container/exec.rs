@@ -43,7 +43,7 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
     let spec = Spec::parse_with(config, process)?;
     let terminal = spec.oci().process().as_ref().and_then(|process| process.terminal());
     options.console.check(terminal.unwrap_or(false))?;
-    let host = Host::probe_for(&record.cgroup)?;
+    let host = Host::probe_for(&record.cgroup)?.knowing_modules_for(&spec);
     let plan = plan::exec(&spec, &host, &joining(&record, options))?;
     let cache = container.root.cache_path();
     let filters: Vec<_> =

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cgroup::{Hierarchies, V2};
-use crate::host::Host;
+use crate::host::{Host, Modules};
 use crate::plan::Request;
 use crate::spec::{ContainerId, Spec};
 
@@ -22,6 +22,7 @@ fn host() -> Host {
         has_groups: false,
         kernel: (6, 18),
         descriptor_limit: 1024,
+        modules: Modules { apparmor: true, selinux: true },
     }
 }
 

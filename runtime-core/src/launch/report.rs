@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::dialogue::Heard;
 use crate::error::{Error, StepError};
 use crate::plan::{Deed, Entry, Owned, Plan};
-use crate::step::{Call, Step};
+use crate::step::{Call, Labelled, Step};
 use crate::wire::Failure;
 
 /// The error of a host action, with its place in the plan.
@@ -54,13 +54,29 @@ fn failed(plan: &Plan, failure: Failure) -> Error {
         },
         Deed::Host(_) => (entry.deed.to_string(), entry.origin.clone()),
     };
-    Error::Step(Box::new(StepError { number: failure.step, what, origin, call: call.into(), errno }))
+    let call = refused_label(&entry.deed, errno).unwrap_or_default() + call;
+    Error::Step(Box::new(StepError { number: failure.step, what, origin, call, errno }))
+}
+
+/// What a security module says of a label. Users of engines look for the first words.
+fn refused_label(deed: &Deed, errno: Errno) -> Option<String> {
+    let Deed::Init(Step::SetLabel { of, .. }) = deed else { return None };
+    let (words, unknown) = match of {
+        Labelled::Profile => ("apparmor failed to apply profile", "it has to be loaded before (aa-status)"),
+        Labelled::Process | Labelled::Keys => {
+            ("selinux failed to set label", "the policy has to know it (seinfo)")
+        }
+    };
+    Some(match errno {
+        Errno::NOENT | Errno::INVAL => format!("{words}: {unknown}: "),
+        _ => format!("{words}: "),
+    })
 }
 
 /// The one path of a step about many.
 fn item_of(step: &Step<Owned>, item: u32) -> Option<String> {
     let (verb, paths) = match step {
-        Step::MaskPaths { paths } => ("mask", paths),
+        Step::MaskPaths { paths, .. } => ("mask", paths),
         Step::ProtectPaths { paths } => ("make read-only", paths),
         _ => return None,
     };

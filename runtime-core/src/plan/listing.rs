@@ -173,7 +173,7 @@ impl Display for Step<Owned> {
             }
             Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
             Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
-            Step::MaskPaths { paths } => write!(f, "mask {}", list(paths)),
+            Step::MaskPaths { paths, .. } => write!(f, "mask {}", list(paths)),
             Step::SetAttributes { path, set, clear, recursive } => {
                 write!(f, "make the mount at {} {}", text(path), attributes(*set, *clear, *recursive))
             }
@@ -183,6 +183,13 @@ impl Display for Step<Owned> {
             Step::SetHostname { name } => write!(f, "set the host name to {}", text(name)),
             Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
             Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
+            Step::SetLabel { of, label: value } => {
+                let name = text(value);
+                write!(f, "set the {} to {}", of.word(), name.strip_prefix("exec ").unwrap_or(&name))
+            }
+            Step::LabelMount { path, label } => {
+                write!(f, "give {} the SELinux label {}", text(path), text(label))
+            }
             Step::SetLimit { resource, soft, hard } => {
                 write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
             }
