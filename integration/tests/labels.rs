@@ -104,8 +104,11 @@ fn filter(config: &mut Value) {
     config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
 }
 
+/// What else a configuration asks for.
+type Circumstance = (&'static str, fn(&mut Value));
+
 /// Circumstances in which a label could get lost.
-const CIRCUMSTANCES: [(&str, fn(&mut Value)); 5] = [
+const CIRCUMSTANCES: [Circumstance; 5] = [
     ("none", |_| {}),
     ("new privileges allowed", |config| config["process"]["noNewPrivileges"] = json!(false)),
     ("an ordinary user", |config| config["process"]["user"] = json!({"uid": 1000, "gid": 1000})),

@@ -183,13 +183,7 @@ impl Display for Step<Owned> {
             Step::SetHostname { name } => write!(f, "set the host name to {}", text(name)),
             Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
             Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
-            Step::SetLabel { of, label: value } => {
-                let name = text(value);
-                write!(f, "set the {} to {}", of.word(), name.strip_prefix("exec ").unwrap_or(&name))
-            }
-            Step::LabelMount { path, label } => {
-                write!(f, "give {} the SELinux label {}", text(path), text(label))
-            }
+            Step::SetLabel { .. } | Step::LabelMount { .. } => label(f, self),
             Step::SetLimit { resource, soft, hard } => {
                 write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
             }
@@ -228,6 +222,19 @@ fn mount(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
     options.extend(copy_up.then(|| "with a copy of what it covers".into()));
     options.extend(propagation.iter().map(|change| change.word().into()));
     if options.is_empty() { Ok(()) } else { write!(f, " ({})", options.join(", ")) }
+}
+
+fn label(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
+    match step {
+        Step::SetLabel { of, label } => {
+            let label = text(label);
+            write!(f, "set the {} to {}", of.word(), label.strip_prefix("exec ").unwrap_or(&label))
+        }
+        Step::LabelMount { path, label } => {
+            write!(f, "give {} the SELinux label {}", text(path), text(label))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn become_user(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
