@@ -312,7 +312,7 @@ fn label(usual: &str) -> Option<String> {
 }
 
 #[test]
-fn a_label_confines_the_program() {
+fn a_program_has_its_label() {
     let Some(label) = label("system_u:system_r:container_t") else { return };
     for (circumstance, arrange) in CIRCUMSTANCES {
         let test = Test::new();

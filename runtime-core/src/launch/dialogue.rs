@@ -131,14 +131,14 @@ impl Dialogue {
         let heard = loop {
             let mut place = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.socket, &mut place, control, RecvFlags::CMSG_CLOEXEC) {
-                Err(Errno::INTR) => {}
+                // Init is gone, and left something unread of ours. What it said before comes with the next call.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(Errno::AGAIN) => self.wait_until_readable()?,
                 heard => break heard,
             }
         };
         match heard {
             Ok(message) if message.bytes == 0 => Ok(Heard::End),
-            Err(Errno::CONNRESET) => Ok(Heard::End),
             Ok(message) => match Report::from_bytes(bytes.get(..message.bytes).unwrap_or_default()) {
                 Some(Report::AtBarrier { step }) => Ok(Heard::AtBarrier(step)),
                 Some(Report::Failed(failure)) => Ok(Heard::Failed(failure)),
@@ -181,6 +181,17 @@ mod tests {
         drop(init);
         assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
         assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
+        assert_eq!(dialogue.hear(), Ok(Heard::End));
+    }
+
+    #[test]
+    fn the_last_words_are_heard_of_an_init_that_left_something_unread() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        let failure = Failure { step: 7, errno: 2, call: 11, item: 0 };
+        dialogue.go().unwrap();
+        says(&init, Report::Failed(failure));
+        drop(init);
+        assert_eq!(dialogue.hear(), Ok(Heard::Failed(failure)));
         assert_eq!(dialogue.hear(), Ok(Heard::End));
     }
 
