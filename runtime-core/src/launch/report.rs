@@ -54,23 +54,22 @@ fn failed(plan: &Plan, failure: Failure) -> Error {
         },
         Deed::Host(_) => (entry.deed.to_string(), entry.origin.clone()),
     };
-    let call = refused_label(&entry.deed, errno).unwrap_or_default() + call;
+    let call = label_refused(&entry.deed, call, errno).unwrap_or_else(|| call.into());
     Error::Step(Box::new(StepError { number: failure.step, what, origin, call, errno }))
 }
 
-/// What a security module says of a label. Users of engines look for the first words.
-fn refused_label(deed: &Deed, errno: Errno) -> Option<String> {
+/// What a security module says of a label. Users look for the first words, an engine for the file between backquotes.
+fn label_refused(deed: &Deed, call: &str, errno: Errno) -> Option<String> {
+    const PROFILE: &str = "apparmor failed to apply profile: ";
+    const LABEL: &str = "selinux failed to set label: ";
     let Deed::Init(Step::SetLabel { of, .. }) = deed else { return None };
-    let (words, unknown) = match of {
-        Labelled::Profile => ("apparmor failed to apply profile", "it has to be loaded before (aa-status)"),
-        Labelled::Process | Labelled::Keys => {
-            ("selinux failed to set label", "the policy has to know it (seinfo)")
-        }
+    let (words, unknown, file) = match of {
+        Labelled::Profile => (PROFILE, "it has to be loaded before (aa-status): ", "apparmor/exec"),
+        Labelled::Process => (LABEL, "the policy has to know it (seinfo): ", "exec"),
+        Labelled::Keys => (LABEL, "the policy has to know it (seinfo): ", "keycreate"),
     };
-    Some(match errno {
-        Errno::NOENT | Errno::INVAL => format!("{words}: {unknown}: "),
-        _ => format!("{words}: "),
-    })
+    let unknown = if matches!(errno, Errno::NOENT | Errno::INVAL) { unknown } else { "" };
+    Some(format!("{words}{unknown}{call} `/proc/thread-self/attr/{file}`"))
 }
 
 /// The one path of a step about many.
@@ -97,4 +96,29 @@ fn no_program(plan: &Plan, candidates: &[std::ffi::CString], errno: Errno) -> Er
     let searched =
         candidates.len() != 1 || candidates.first().is_some_and(|path| path.to_string_lossy() != name);
     Error::Program { name, searched, errno }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_label_is_told_in_the_words_that_are_looked_for() {
+        let told = |of, errno| {
+            let deed = Deed::Init(Step::SetLabel { of, label: c"exec x".into() });
+            let plan = Plan { entries: vec![Entry { origin: "/x".into(), deed }], filters: Vec::new() };
+            let call = Call::Write as u8;
+            failed(&plan, Failure { step: 1, errno: errno as i32, call, item: 0 }).to_string()
+        };
+        assert_eq!(
+            told(Labelled::Profile, libc::ENOENT),
+            "cannot set the AppArmor profile to x (step 1, /x of config.json): apparmor failed to apply profile: it \
+             has to be loaded before (aa-status): write `/proc/thread-self/attr/apparmor/exec`: no such file or \
+             directory"
+        );
+        let denied = told(Labelled::Process, libc::EACCES);
+        assert!(
+            denied.ends_with("failed to set label: write `/proc/thread-self/attr/exec`: permission denied")
+        );
+    }
 }
