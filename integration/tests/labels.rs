@@ -1,6 +1,7 @@
 //! Labels: the AppArmor profile and the SELinux label of a container's processes and file systems.
 //!
 //! What takes a security module is tested where the kernel has it at work; elsewhere, that it is missed.
+//! `data/selinux.cil` is a policy for guests.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +11,7 @@ use std::thread;
 
 use integration::bundle::{mount, namespace, shell};
 use integration::runtime::find;
-use integration::{Container, Kind, Outcome, Test, promise, runtime};
+use integration::{Container, Kind, Outcome, Test, promise, promises, runtime};
 use rustix::fs::getxattr;
 use serde_json::{Value, json};
 
@@ -260,8 +261,8 @@ fn a_label_needs_its_security_module() {
         (is_selinux_at_work(), ("/process/selinuxLabel", label, selinux)),
         (is_selinux_at_work(), ("/linux/mountLabel", label, selinux)),
     ];
-    for (_, (pointer, value, words)) in all.into_iter().filter(|(at_work, _)| !at_work) {
-        promise(&format!("{pointer} without its module"), || {
+    promises(all.into_iter().filter(|(at_work, _)| !at_work).map(|(_, (pointer, value, words))| {
+        let test = move || {
             let test = Test::new();
             let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
             let set = |config: &mut Value, value: &str| {
@@ -270,8 +271,9 @@ fn a_label_needs_its_security_module() {
             let outcome = test.run_with(|config| set(config, value)).fails_with(&[words]);
             assert_eq!(outcome.stderr.trim().lines().count(), 1, "{outcome:?}");
             test.run_with(|config| set(config, "")).ok();
-        });
-    }
+        };
+        (format!("{pointer} without its module"), test)
+    }));
 }
 
 #[test]
