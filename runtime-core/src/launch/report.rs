@@ -108,7 +108,7 @@ mod tests {
             let deed = Deed::Init(Step::SetLabel { of, label: c"exec x".into() });
             let plan = Plan { entries: vec![Entry { origin: "/x".into(), deed }], filters: Vec::new() };
             let call = Call::Write as u8;
-            failed(&plan, Failure { step: 1, errno: errno as i32, call, item: 0 }).to_string()
+            failed(&plan, Failure { step: 1, errno, call, item: 0 }).to_string()
         };
         assert_eq!(
             told(Labelled::Profile, libc::ENOENT),
