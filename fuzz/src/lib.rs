@@ -5,6 +5,7 @@ use std::path::Path;
 use runtime_core::cgroup::{Hierarchies, V1, V2};
 use runtime_core::container::Status;
 use runtime_core::error::ConfigError;
+use runtime_core::host::Modules;
 use runtime_core::plan::{self, Request};
 use runtime_core::state::{Intent, Record};
 use runtime_core::step::Step;
@@ -110,7 +111,7 @@ fn read(step: &Step<Borrowed<'_>>) {
             let _ = (nodes.iter().count(), links.iter().count());
         }
         Step::ProtectPaths { paths }
-        | Step::MaskPaths { paths }
+        | Step::MaskPaths { paths, .. }
         | Step::FindProgram { candidates: paths } => {
             let _ = paths.iter().count();
         }
@@ -155,6 +156,7 @@ pub fn hosts() -> [Host; 2] {
         has_groups: false,
         on_some_cpus: false,
         descriptor_limit: 1024,
+        modules: Modules { apparmor: true, selinux: true },
     };
     [host(Vec::new(), Some(v2)), host(["memory", "cpu", "devices", "pids"].map(v1).into(), None)]
 }

@@ -53,13 +53,13 @@ fn readonly_tree(target: &Fd) -> Answer<Fd> {
 /// Covers each path with something that is ours: the host's null device or an empty directory. Nothing from inside the
 /// root serves as a cover, since it could be exchanged (CVE-2025-31133). There is one cover of a kind, attached many
 /// times: hosts with thousands of masked directories pay for one file system only.
-pub fn mask<'a>(root: &Root, paths: List<'a, &'a CStr>) -> Outcome {
+pub fn mask<'a>(root: &Root, paths: List<'a, &'a CStr>, parameters: &CStr) -> Outcome {
     let (mut null, mut empty) = (None, None);
     each_existing(root, paths, |path, target| match sys::status(target).of(Call::Stat)?.file_type() {
         file_type::DIRECTORY => match &empty {
             Some(cover) => mounts::bind(cover, target, false).map(|_| ()),
             None => {
-                mount_empty(target)?;
+                mount_empty(target, parameters)?;
                 empty = Some(root.open(path, open::PATH, Resolve::InRoot)?);
                 Ok(())
             }
@@ -119,8 +119,8 @@ fn check_null(cover: &Fd) -> Outcome {
     if is_null { Ok(()) } else { Err(Fault::new(Call::RightNode, Errno::INVAL)) }
 }
 
-fn mount_empty(target: &Fd) -> Outcome {
+fn mount_empty(target: &Fd, parameters: &CStr) -> Outcome {
     let flags = mount_flag::READ_ONLY | mount_flag::NO_SUID | mount_flag::NO_DEV | mount_flag::NO_EXEC;
     sys::fchdir(target).of(Call::Chdir)?;
-    sys::mount_here(c"tmpfs", c"tmpfs", flags, c"mode=755,nr_blocks=1").of(Call::Mount)
+    sys::mount_here(c"tmpfs", c"tmpfs", flags, parameters).of(Call::Mount)
 }

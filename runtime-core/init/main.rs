@@ -25,6 +25,7 @@ mod execute;
 mod fault;
 mod hide;
 mod identity;
+mod labels;
 mod mounts;
 mod namespaces;
 mod nodes;
@@ -124,7 +125,7 @@ impl<'a> Init<'a> {
             }
             Step::WriteSysctl { path, value } => sysctl::write(path, value),
             Step::ProtectPaths { paths } => hide::protect(self.root()?, paths),
-            Step::MaskPaths { paths } => hide::mask(self.root()?, paths),
+            Step::MaskPaths { paths, empty } => hide::mask(self.root()?, paths, empty),
             Step::SetAttributes { path, set, clear, recursive } => {
                 hide::set_attributes(self.root()?, path, set, clear, recursive)
             }
@@ -141,6 +142,8 @@ impl<'a> Init<'a> {
             Step::SetCapabilities { effective, permitted, inheritable, ambient } => {
                 identity::set_capabilities(effective, permitted, inheritable, ambient)
             }
+            Step::SetLabel { of, label } => labels::set(of, label),
+            Step::LabelMount { path, label } => labels::mount(self.root()?, path, label),
             Step::SetLimit { resource, soft, hard } => identity::set_limit(resource, soft, hard),
             Step::FindProgram { candidates } => execute::find(candidates),
             Step::AwaitStart => self.dialogue.await_start(),

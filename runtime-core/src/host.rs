@@ -5,6 +5,8 @@ use rustix::process::Resource;
 
 use crate::cgroup::{Hierarchies, Paths};
 use crate::error::{Context, Error, Result};
+use crate::plan::labels_are_wanted;
+use crate::spec::Spec;
 use crate::sys::calls;
 
 /// Facts about the machine and the caller that a plan depends on.
@@ -30,6 +32,36 @@ pub struct Host {
     pub has_mount_calls: bool,
     /// How many descriptors a process may have (`RLIMIT_NOFILE`, soft).
     pub descriptor_limit: u64,
+    /// The security modules that label processes. Few configurations name labels, so that nobody looks for these
+    /// without being asked: [`Host::knowing_modules_for`].
+    pub modules: Modules,
+}
+
+/// Security modules that are at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Modules {
+    /// AppArmor.
+    pub apparmor: bool,
+    /// SELinux, with a policy.
+    pub selinux: bool,
+}
+
+impl Modules {
+    /// Looks for them.
+    pub fn probe() -> Self {
+        // A module that is built in, but not at work, refuses to be read from.
+        let says = |file: &str| read_short(&format!("/proc/thread-self/attr/{file}")).unwrap_or_default();
+        let has_policy = || !matches!(says("current").trim_end_matches(['\0', '\n']), "" | "kernel");
+        Modules {
+            apparmor: !says("apparmor/current").is_empty(),
+            selinux: is_selinux_mounted() && has_policy(),
+        }
+    }
+}
+
+fn is_selinux_mounted() -> bool {
+    const SELINUX_MAGIC: u32 = 0xf97c_ff8c;
+    rustix::fs::statfs("/sys/fs/selinux").is_ok_and(|found| found.f_type as u32 == SELINUX_MAGIC)
 }
 
 /// `CAP_SYS_ADMIN`.
@@ -77,7 +109,17 @@ impl Host {
                 .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty())),
             descriptor_limit: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             kernel,
+            modules: Modules::default(),
         })
+    }
+
+    /// The same, knowing the security modules if a plan for this configuration depends on them.
+    #[must_use]
+    pub fn knowing_modules_for(self, spec: &Spec) -> Self {
+        match labels_are_wanted(spec) {
+            true => Host { modules: Modules::probe(), ..self },
+            false => self,
+        }
     }
 
     /// Whether a process can be born in a cgroup (version 2).

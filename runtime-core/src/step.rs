@@ -172,6 +172,18 @@ words! {
 }
 
 words! {
+    /// What a security module labels.
+    pub enum Labelled {
+        /// What is executed next, by AppArmor.
+        1 => Profile = "AppArmor profile",
+        /// What is executed next, by SELinux.
+        2 => Process = "SELinux label",
+        /// The keys that this process makes, by SELinux.
+        3 => Keys = "SELinux label of keys",
+    }
+}
+
+words! {
     /// The points where init stops until the parent has done its part.
     pub enum Point {
         /// The mounts are there, the old root still is: hooks of the runtime's namespace run.
@@ -354,6 +366,8 @@ vocabulary! {
         17 => MaskPaths {
             /// The paths.
             paths: F::List<F::Text>,
+            /// Parameters of the file system of the empty directory.
+            empty: F::Text,
         },
         /// Changes attributes of the mount at a path: late, after what had to be made in it.
         18 => SetAttributes {
@@ -513,6 +527,20 @@ vocabulary! {
             /// The number of that call.
             rendezvous: u32,
         },
+        /// Tells a security module how to label what this process executes next, or the keys that it makes.
+        44 => SetLabel {
+            /// What is labelled, and by which module.
+            of: Labelled,
+            /// The label as the module reads it: a context, or `exec` and the name of a profile.
+            label: F::Text,
+        },
+        /// Gives a SELinux label to the file system that is mounted at a path: one that takes none when it is mounted.
+        45 => LabelMount {
+            /// The path inside the root.
+            path: F::Text,
+            /// The label.
+            label: F::Text,
+        },
     }
 }
 
@@ -629,5 +657,9 @@ words! {
         57 => Dup = "dup3",
         /// `set_mempolicy`.
         58 => SetMempolicy = "set_mempolicy",
+        /// The check that a security module has taken a label.
+        59 => LabelTaken = "check that the label was taken",
+        /// `fsetxattr`.
+        60 => Setxattr = "fsetxattr",
     }
 }

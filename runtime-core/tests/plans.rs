@@ -1,8 +1,9 @@
 //! Plans as text: one directory below `tests/plans` for each case, about one thing each.
 //!
 //! A case is a `config.json` and what comes of it on one host or several: `plan.txt` on a host with cgroup2 alone,
-//! `plan.v1.txt` with version 1 alone, `plan.hybrid.txt` with both, or `error.txt` where it is refused (by the parser,
-//! or by the planner on the first host). A `request.json` changes what the caller asks for besides.
+//! `plan.v1.txt` with version 1 alone and SELinux, `plan.hybrid.txt` with both versions and AppArmor, or `error.txt` where
+//! it is refused (by the parser, or by the planner on the first host). A `request.json` changes what the caller asks for
+//! besides.
 //!
 //! With `UPDATE_PLANS` in the environment the texts are written anew: read the difference before you commit it.
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use runtime_core::cgroup::{Hierarchies, V1, V2};
 use runtime_core::error::ConfigError;
+use runtime_core::host::Modules;
 use runtime_core::plan::{self, Joining, Request};
 use runtime_core::spec::ExecProcess;
 use runtime_core::{ContainerId, Host, Plan, Spec};
@@ -153,6 +155,7 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
         descriptor_limit: 1024,
         has_clone3: true,
         has_mount_calls: true,
+        modules: Modules::default(),
     }
 }
 
@@ -185,7 +188,8 @@ fn version_1() -> Host {
         "rdma",
         "name=systemd",
     ];
-    Host { kernel: (5, 4), ..host(&hierarchies, None) }
+    let modules = Modules { selinux: true, apparmor: false };
+    Host { kernel: (5, 4), modules, ..host(&hierarchies, None) }
 }
 
 /// The same behind a filter that knows no calls for mounts, nor clone3.
@@ -195,5 +199,7 @@ fn without_new_calls() -> Host {
 
 /// Version 1 with most controllers, and version 2 beside it with the rest.
 fn hybrid() -> Host {
-    host(&["cpu,cpuacct", "memory", "devices", "freezer", "pids", "name=systemd"], Some(&["cpuset", "io"]))
+    let v1 = ["cpu,cpuacct", "memory", "devices", "freezer", "pids", "name=systemd"];
+    let modules = Modules { apparmor: true, selinux: false };
+    Host { modules, ..host(&v1, Some(&["cpuset", "io"])) }
 }

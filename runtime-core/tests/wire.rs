@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 
 use runtime_core::plan::Owned;
 use runtime_core::step::{
-    Create, Link, Namespace, Node, NodeKind, Point, Propagation, Resolve, Step, Target,
+    Create, Labelled, Link, Namespace, Node, NodeKind, Point, Propagation, Resolve, Step, Target,
 };
 use runtime_core::wire::{Blob, Borrowed, Failure, List, Message, Report, Take, put_message};
 
@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=43).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=45).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::Barrier { point } => Step::Barrier { point },
         Step::WriteSysctl { path, value } => Step::WriteSysctl { path: text(path), value: text(value) },
         Step::ProtectPaths { paths } => Step::ProtectPaths { paths: texts(paths) },
-        Step::MaskPaths { paths } => Step::MaskPaths { paths: texts(paths) },
+        Step::MaskPaths { paths, empty } => Step::MaskPaths { paths: texts(paths), empty: text(empty) },
         Step::SetAttributes { path, set, clear, recursive } => {
             Step::SetAttributes { path: text(path), set, clear, recursive }
         }
@@ -207,6 +207,8 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::OpenTerminal { rows, columns, owner, console, control } => {
             Step::OpenTerminal { rows, columns, owner, console, control }
         }
+        Step::SetLabel { of, label } => Step::SetLabel { of, label: text(label) },
+        Step::LabelMount { path, label } => Step::LabelMount { path: text(path), label: text(label) },
         Step::SetLimit { resource, soft, hard } => Step::SetLimit { resource, soft, hard },
     }
 }
@@ -276,7 +278,9 @@ fn steps() -> Vec<Step<Owned>> {
         Step::Barrier { point: Point::Ready },
         Step::WriteSysctl { path: c"net/ipv4/ip_forward".into(), value: c"1".into() },
         Step::ProtectPaths { paths: list() },
-        Step::MaskPaths { paths: Vec::new() },
+        Step::MaskPaths { paths: Vec::new(), empty: c"mode=755".into() },
+        Step::SetLabel { of: Labelled::Keys, label: c"u:r:t:s0:c1,c2".into() },
+        Step::LabelMount { path: path(), label: c"u:r:t".into() },
         Step::SetAttributes { path: path(), set: 1, clear: 1 << 40, recursive: true },
         Step::PivotRoot,
         Step::MoveRoot,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use runtime_core::plan::{self, Action, Deed, LoanSource, Plan};
-use runtime_core::step::Step;
+use runtime_core::step::{Labelled, Step};
 use runtime_core::{Bundle, ContainerId};
 use rustix::fs::Access;
 use rustix::process::{Resource, getrlimit};
@@ -78,8 +78,22 @@ fn of_step(step: &Step<plan::Owned>, facts: &Facts) -> Option<Finding> {
             })
         }
         Step::SetLimit { resource, hard, .. } => rlimit(*resource, *hard, facts),
+        Step::SetLabel { of: Labelled::Profile, label } => {
+            let loaded = read("/sys/kernel/security/apparmor/profiles")?;
+            profile(label.to_string_lossy().trim_start_matches("exec "), &loaded)
+        }
         _ => None,
     }
+}
+
+/// The list has one line for each, `NAME (MODE)`. A name with `:` or `&` is about other lists, or several profiles.
+fn profile(name: &str, loaded: &str) -> Option<Finding> {
+    let is_it = |line: &str| line.rsplit_once(" (").is_some_and(|(each, _)| each == name);
+    let is_plain = name != "unconfined" && !name.contains([':', '&']);
+    (is_plain && !loaded.lines().any(is_it)).then(|| {
+        let found = format!("the AppArmor profile {name:?} is not loaded");
+        Finding::bad("", found, "load it: apparmor_parser --replace FILE")
+    })
 }
 
 fn there(path: &Path) -> Option<Finding> {
@@ -130,4 +144,24 @@ fn oom_score(score: i32, facts: &Facts) -> Option<Finding> {
         let found = format!("an oom score adjustment of {score} is below {ours}, that of this process");
         Finding::bad("", found, "lower it with CAP_SYS_RESOURCE, or ask for more")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_loaded_or_is_not() {
+        let loaded = "docker-default (enforce)\n/usr/bin/man (complain)\nwith (odd) name (kill)\n";
+        for (name, missing) in [
+            ("docker-default", false),
+            ("with (odd) name", false),
+            ("unconfined", false),
+            (":other:profile", false),
+            ("docker", true),
+            ("with", true),
+        ] {
+            assert_eq!(profile(name, loaded).is_some(), missing, "{name}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use runtime_core::Host;
+use runtime_core::host::Modules;
 use rustix::process::geteuid;
 
 use super::{Finding, list, read};
@@ -45,7 +46,7 @@ impl Facts {
         let known = read("/proc/filesystems").unwrap_or_default();
         let file_systems =
             known.lines().filter_map(|line| line.split_whitespace().last()).map(String::from).collect();
-        Ok(Facts { host: Host::probe()?, file_systems })
+        Ok(Facts { host: Host { modules: Modules::probe(), ..Host::probe()? }, file_systems })
     }
 
     pub(super) fn has(&self, capability: u32) -> bool {
@@ -64,6 +65,7 @@ pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
     findings.push(overlay(&facts.file_systems));
     findings.push(proc(&read("/proc/self/mountinfo").unwrap_or_default()));
     findings.push(keyrings());
+    findings.push(security_modules(facts.host.modules));
     findings
 }
 
@@ -232,6 +234,20 @@ fn keyrings() -> Finding {
     }
 }
 
+// A machine without any is in good order: engines ask what there is before they name labels.
+fn security_modules(Modules { apparmor, selinux }: Modules) -> Finding {
+    const SUBJECT: &str = "labels";
+    match (apparmor, selinux) {
+        (true, _) => Finding::good(SUBJECT, "AppArmor is at work"),
+        (_, true) => Finding::good(SUBJECT, "SELinux is at work"),
+        _ => Finding::fair(
+            SUBJECT,
+            "neither AppArmor nor SELinux is at work",
+            "configurations with a profile or a label are refused",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
@@ -261,6 +277,13 @@ mod tests {
     fn a_machine_may_have_no_user_namespaces() {
         let verdicts = [None, Some("0"), Some("7")].map(|most| user_namespaces(most).verdict);
         assert_eq!(verdicts, [Verdict::Fair, Verdict::Fair, Verdict::Good]);
+    }
+
+    #[test]
+    fn a_machine_may_have_a_security_module() {
+        let verdict = |apparmor, selinux| security_modules(Modules { apparmor, selinux }).verdict;
+        assert_eq!([verdict(true, false), verdict(false, true)], [Verdict::Good, Verdict::Good]);
+        assert_eq!(verdict(false, false), Verdict::Fair);
     }
 
     #[test]

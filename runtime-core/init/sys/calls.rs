@@ -611,6 +611,12 @@ pub fn set_owner(fd: &Fd, uid: u32) -> Answer<()> {
     done(call(number::FCHOWN, [fd.0 as usize, uid as usize, SAME, 0, 0, 0]))
 }
 
+/// Sets an extended attribute.
+pub fn set_attribute(fd: &Fd, name: &CStr, value: &[u8]) -> Answer<()> {
+    let arguments = [fd.0 as usize, text(name), address(value), value.len(), 0, 0];
+    done(call(number::FSETXATTR, arguments))
+}
+
 /// Sets the permission bits of a name that is known not to be a link.
 pub fn chmodat(directory: &Fd, name: &CStr, mode: u32) -> Answer<()> {
     done(call(number::FCHMODAT, [directory.0 as usize, text(name), mode as usize, 0, 0, 0]))

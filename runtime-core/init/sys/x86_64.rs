@@ -91,6 +91,7 @@ pub mod number {
     pub const EXIT: usize = 60;
     pub const FCNTL: usize = 72;
     pub const FCHOWN: usize = 93;
+    pub const FSETXATTR: usize = 190;
     pub const SCHED_SETAFFINITY: usize = 203;
     pub const FCHDIR: usize = 81;
     pub const CHDIR: usize = 80;

@@ -49,7 +49,7 @@ pub(super) fn make(
     let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
     bundle.check_rootfs()?;
     options.console.check(bundle.spec().wants_terminal())?;
-    let host = Host::probe()?;
+    let host = Host::probe()?.knowing_modules_for(bundle.spec());
     let request = request(root, id, bundle, options, until);
     let plan = plan::create(bundle.spec(), &host, &request)?;
     let filters = seccomp::cache::load_all(&plan.filters, &root.cache_path())?;

@@ -42,7 +42,7 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
     let inherited = sys::inherited::descriptors(0, options.preserve_fds)?;
     let spec = Spec::parse_with(config, process)?;
     options.console.check(spec.wants_terminal())?;
-    let host = Host::probe_for(&record.cgroup)?;
+    let host = Host::probe_for(&record.cgroup)?.knowing_modules_for(&spec);
     let plan = plan::exec(&spec, &host, &joining(&record, options))?;
     let filters = seccomp::cache::load_all(&plan.filters, &container.root.cache_path())?;
     let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid)?;

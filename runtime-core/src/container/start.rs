@@ -86,7 +86,11 @@ impl Start {
     fn run_hooks(&self, kind: Kind) -> Result<()> {
         match self.record.hooks(kind) {
             None => Ok(()),
-            Some(found) => hooks::run(found, &self.record, &self.spec()?, &Host::probe()?),
+            Some(found) => {
+                let spec = self.spec()?;
+                let host = Host::probe()?.knowing_modules_for(&spec);
+                hooks::run(found, &self.record, &spec, &host)
+            }
         }
     }
 
@@ -101,8 +105,10 @@ impl Start {
 
     /// The sentence about a failed step: the plan is made again to know what the step's number means.
     fn explain(&self, heard: Heard) -> Error {
-        let plan =
-            self.spec().and_then(|spec| Ok(plan::create(&spec, &Host::probe()?, &self.record.request)?));
+        let plan = self.spec().and_then(|spec| {
+            let host = Host::probe()?.knowing_modules_for(&spec);
+            Ok(plan::create(&spec, &host, &self.record.request)?)
+        });
         match plan {
             Ok(plan) => unexpected(&plan, heard),
             Err(error) => error,

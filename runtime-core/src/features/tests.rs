@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cgroup::{Hierarchies, V2};
-use crate::host::Host;
+use crate::host::{Host, Modules};
 use crate::plan::Request;
 use crate::spec::{ContainerId, Spec};
 
@@ -24,6 +24,7 @@ fn host() -> Host {
         descriptor_limit: 1024,
         has_clone3: true,
         has_mount_calls: true,
+        modules: Modules { apparmor: true, selinux: true },
     }
 }
 

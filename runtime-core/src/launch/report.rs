@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::dialogue::Heard;
 use crate::error::{Error, StepError};
 use crate::plan::{Deed, Entry, Owned, Plan};
-use crate::step::{Call, Step};
+use crate::step::{Call, Labelled, Step};
 use crate::wire::Failure;
 
 /// The error of a host action, with its place in the plan.
@@ -54,13 +54,28 @@ fn failed(plan: &Plan, failure: Failure) -> Error {
         },
         Deed::Host(_) => (entry.deed.to_string(), entry.origin.clone()),
     };
-    Error::Step(Box::new(StepError { number: failure.step, what, origin, call: call.into(), errno }))
+    let call = label_refused(&entry.deed, call, errno).unwrap_or_else(|| call.into());
+    Error::Step(Box::new(StepError { number: failure.step, what, origin, call, errno }))
+}
+
+/// What a security module says of a label. Users look for the first words, an engine for the file between backquotes.
+fn label_refused(deed: &Deed, call: &str, errno: Errno) -> Option<String> {
+    const PROFILE: &str = "apparmor failed to apply profile: ";
+    const LABEL: &str = "selinux failed to set label: ";
+    let Deed::Init(Step::SetLabel { of, .. }) = deed else { return None };
+    let (words, unknown, file) = match of {
+        Labelled::Profile => (PROFILE, "it has to be loaded before (aa-status): ", "apparmor/exec"),
+        Labelled::Process => (LABEL, "the policy has to know it (seinfo): ", "exec"),
+        Labelled::Keys => (LABEL, "the policy has to know it (seinfo): ", "keycreate"),
+    };
+    let unknown = if matches!(errno, Errno::NOENT | Errno::INVAL) { unknown } else { "" };
+    Some(format!("{words}{unknown}{call} `/proc/thread-self/attr/{file}`"))
 }
 
 /// The one path of a step about many.
 fn item_of(step: &Step<Owned>, item: u32) -> Option<String> {
     let (verb, paths) = match step {
-        Step::MaskPaths { paths } => ("mask", paths),
+        Step::MaskPaths { paths, .. } => ("mask", paths),
         Step::ProtectPaths { paths } => ("make read-only", paths),
         _ => return None,
     };
@@ -81,4 +96,29 @@ fn no_program(plan: &Plan, candidates: &[std::ffi::CString], errno: Errno) -> Er
     let searched =
         candidates.len() != 1 || candidates.first().is_some_and(|path| path.to_string_lossy() != name);
     Error::Program { name, searched, errno }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_label_is_told_in_the_words_that_are_looked_for() {
+        let told = |of, errno| {
+            let deed = Deed::Init(Step::SetLabel { of, label: c"exec x".into() });
+            let plan = Plan { entries: vec![Entry { origin: "/x".into(), deed }], filters: Vec::new() };
+            let call = Call::Write as u8;
+            failed(&plan, Failure { step: 1, errno, call, item: 0 }).to_string()
+        };
+        assert_eq!(
+            told(Labelled::Profile, libc::ENOENT),
+            "cannot set the AppArmor profile to x (step 1, /x of config.json): apparmor failed to apply profile: it \
+             has to be loaded before (aa-status): write `/proc/thread-self/attr/apparmor/exec`: no such file or \
+             directory"
+        );
+        let denied = told(Labelled::Process, libc::EACCES);
+        assert!(
+            denied.ends_with("failed to set label: write `/proc/thread-self/attr/exec`: permission denied")
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{
-    Plan, Request, hooks, identity, limits, mounts, namespaces, notify, old_mounts, program, rootfs,
+    Plan, Request, hooks, identity, labels, limits, mounts, namespaces, notify, old_mounts, program, rootfs,
 };
 use crate::error::ConfigError;
 use crate::host::Host;
@@ -16,6 +16,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     let mut draft = Draft::default();
     let plan = &mut draft;
     let seccomp = identity::seccomp_profile(spec)?;
+    labels::check(spec, host)?;
 
     // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted. It executes init
     // while the limits are set, and waits: it does nothing before it gets its part of this list.
@@ -34,6 +35,8 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     hooks::before_pivot(plan, spec);
     // While something may be made in /dev.
     rootfs::open_terminal(plan, spec, request)?;
+    // While the host's procfs is there, and after hooks, some of which load what is named here.
+    labels::of_program(plan, spec)?;
     // Parameters are written while /proc/sys may be written.
     rootfs::write_sysctls(plan, spec)?;
     rootfs::hide(plan, spec)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::affinity::Affinity;
 use super::draft::Draft;
-use super::{Plan, Request, WindowSize, identity, inside, limits, program};
+use super::{Plan, Request, WindowSize, identity, inside, labels, limits, program};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -34,6 +34,7 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
     let mut draft = Draft::default();
     let plan = &mut draft;
     let seccomp = identity::seccomp_profile(spec)?;
+    labels::check(spec, host)?;
 
     // On the host.
     let affinity = Affinity::of(spec)?;
@@ -42,6 +43,9 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
 
     // Into the container, whose root becomes its own; its processes don't see this one yet.
     inside::isolate(plan, host, joining.inherited_descriptors, cpus_chosen);
+    // While the host's procfs is there. Births hand it on; the first execution takes it.
+    labels::of_keys(plan, spec, &joining.container)?;
+    labels::of_program(plan, spec)?;
     inside::enter(plan, spec);
     inside::join_keyring(plan, &joining.container)?;
     inside::change_root(plan, spec, &joining.container)?;

@@ -3,7 +3,7 @@
 
 use super::affinity::Affinity;
 use super::draft::{Draft, path, text};
-use super::{Action, Plan, Pointer, Request, identity, inside};
+use super::{Action, Plan, Pointer, Request, identity, inside, labels};
 use crate::error::ConfigError;
 use crate::hooks::{Hook, Kind, planned};
 use crate::host::Host;
@@ -52,8 +52,14 @@ pub(crate) fn hook(
     let origin = kind.pointer();
     inside::start_process(plan, host, Affinity::default());
     inside::isolate(plan, host, STREAMS, false);
+    let seccomp = if kind == Kind::StartContainer {
+        labels::check(spec, host)?;
+        labels::of_program(plan, spec)?;
+        identity::seccomp_profile(spec)?
+    } else {
+        None
+    };
     inside::enter(plan, spec);
-    let seccomp = if kind == Kind::StartContainer { identity::seccomp_profile(spec)? } else { None };
     if kind == Kind::StartContainer {
         inside::change_root(plan, spec, request)?;
         identity::shed(plan, spec, host, seccomp.is_some())?;

@@ -184,7 +184,7 @@ impl Display for Step<Owned> {
             }
             Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
             Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
-            Step::MaskPaths { paths } => write!(f, "mask {}", list(paths)),
+            Step::MaskPaths { paths, .. } => write!(f, "mask {}", list(paths)),
             Step::SetAttributes { path, set, clear, recursive } => {
                 write!(f, "make the mount at {} {}", text(path), attributes(*set, *clear, *recursive))
             }
@@ -195,6 +195,7 @@ impl Display for Step<Owned> {
             Step::SetDomainname { name } => write!(f, "set the domain name to {}", text(name)),
             Step::SetPersonality { domain } => write!(f, "set the execution domain to {domain}"),
             Step::SetMemoryPolicy { mode, nodes } => memory_policy(f, *mode, nodes),
+            Step::SetLabel { .. } | Step::LabelMount { .. } => label(f, self),
             Step::SetLimit { resource, soft, hard } => {
                 write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
             }
@@ -248,6 +249,19 @@ fn memory_policy(f: &mut Formatter<'_>, mode: u32, nodes: &[u64]) -> fmt::Result
     let set: String = nodes.iter().rev().map(|word| format!("{word:016x}")).collect();
     let set = set.trim_start_matches('0');
     if set.is_empty() { Ok(()) } else { write!(f, " on the nodes of the set 0x{set}") }
+}
+
+fn label(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
+    match step {
+        Step::SetLabel { of, label } => {
+            let label = text(label);
+            write!(f, "set the {} to {}", of.word(), label.strip_prefix("exec ").unwrap_or(&label))
+        }
+        Step::LabelMount { path, label } => {
+            write!(f, "give {} the SELinux label {}", text(path), text(label))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn become_user(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {

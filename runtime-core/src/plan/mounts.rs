@@ -8,7 +8,7 @@ use super::draft::{Draft, inside, text};
 use super::namespaces::{Wish, id_map};
 use super::options::{Options, mount_flags};
 use super::rootfs::root_propagation;
-use super::{Action, Loan, LoanMapping, LoanSource, Owned, Pointer};
+use super::{Action, Loan, LoanMapping, LoanSource, Owned, Pointer, labels};
 use crate::cgroup::Paths;
 use crate::error::ConfigError;
 use crate::host::Host;
@@ -120,10 +120,11 @@ pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -
         } else if asked.fstype() == "sysfs" && gets_no_sysfs(spec) {
             host_sysfs(plan, spec, &asked)?;
         } else {
-            let data = asked.options.data();
+            let data = labels::parameters(spec, asked.fstype(), &asked.options.data());
             let place = asked.destination.as_str();
             let step = new_mount(&asked, asked.fstype(), place, flags(&asked, host), &data, Path::new(""))?;
             plan.init(asked.origin.clone(), step);
+            labels::of_mount(plan, spec, asked.fstype(), &asked.destination)?;
         }
     }
     Ok(())
@@ -313,9 +314,10 @@ fn cgroups(
             Hierarchy { mount: &v2.mount, fstype: "cgroup2", data: "", place: &asked.destination },
         );
     }
+    let data = labels::parameters(spec, "tmpfs", "mode=755");
     plan.init(
         asked.origin.clone(),
-        new_mount(asked, "tmpfs", &asked.destination, flags(asked, host), "mode=755", Path::new(""))?,
+        new_mount(asked, "tmpfs", &asked.destination, flags(asked, host), &data, Path::new(""))?,
     );
     for v1 in &host.cgroups.v1 {
         let place = format!("{}/{}", asked.destination, directory_name(&v1.mount));

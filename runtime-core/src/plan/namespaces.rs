@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
 use super::draft::{Draft, text};
-use super::{Action, IdMap, NamespaceAt, Owned, Pointer, Request};
+use super::{Action, IdMap, NamespaceAt, Owned, Pointer, Request, labels};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -177,6 +177,7 @@ pub(super) fn enter(
     }
     // Not before the time namespace: a process that can't be traced owns no file of its own in /proc.
     plan.init(Pointer::NONE, Step::Conceal);
+    labels::of_keys(plan, spec, request)?;
     if !request.no_new_keyring {
         let name = text(&Pointer::NONE, format!("_ses.{}", request.id.as_str()))?;
         plan.init(Pointer::NONE, Step::JoinSessionKeyring { name });

@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use super::draft::{Draft, inside, path, text};
 use super::mounts::{covers_dev, late_readonly};
 use super::namespaces::Wish;
-use super::{Action, Loan, LoanSource, Owned, Pointer, Request, terminal};
+use super::{Action, Loan, LoanSource, Owned, Pointer, Request, labels, terminal};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -258,7 +258,8 @@ pub(super) fn hide(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
     }
     if let Some(list) = linux.masked_paths().as_ref().filter(|list| !list.is_empty()) {
         let origin = Pointer::of("/linux/maskedPaths");
-        plan.init(origin.clone(), Step::MaskPaths { paths: paths(&origin, list)? });
+        let empty = text(&origin, labels::parameters(spec, "tmpfs", "mode=755,nr_blocks=1"))?;
+        plan.init(origin.clone(), Step::MaskPaths { paths: paths(&origin, list)?, empty });
     }
     Ok(())
 }

@@ -18,12 +18,9 @@ type Path = &'static [&'static str];
 
 /// Fields that config.json may have and this runtime can't honour yet: refused rather than ignored, since each of them
 /// would leave the container weaker or other than asked for.
-const UNSUPPORTED: [Path; 8] = [
-    &["process", "apparmorProfile"],
-    &["process", "selinuxLabel"],
+const UNSUPPORTED: [Path; 5] = [
     &["process", "scheduler"],
     &["process", "ioPriority"],
-    &["linux", "mountLabel"],
     &["linux", "intelRdt"],
     &["linux", "netDevices"],
     &["linux", "personality", "flags"],

@@ -320,11 +320,8 @@ fn unknown_capabilities_are_left_out_with_a_warning() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (pointer, value) in [
-        ("/process/apparmorProfile", json!("x")),
-        ("/process/selinuxLabel", json!("x")),
         ("/process/scheduler", json!({ "policy": "SCHED_NEW" })),
         ("/process/ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 4 })),
-        ("/linux/mountLabel", json!("x")),
         ("/linux/intelRdt", json!({ "closID": "x" })),
         ("/linux/netDevices", json!({ "eth0": {} })),
         ("/linux/personality/flags", json!(["X"])),

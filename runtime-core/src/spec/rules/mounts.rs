@@ -72,7 +72,18 @@ pub(super) fn check_restrictions(spec: &oci::Spec) -> Check {
     let Some(linux) = spec.linux() else { return Ok(()) };
     check_paths(spec, linux.masked_paths(), Pointer::of("/linux/maskedPaths"))?;
     check_paths(spec, linux.readonly_paths(), Pointer::of("/linux/readonlyPaths"))?;
-    check_propagation(linux)
+    check_propagation(linux)?;
+    check_label(linux)
+}
+
+// File systems get it between quotes, among other parameters.
+fn check_label(linux: &oci::Linux) -> Check {
+    match linux.mount_label().as_deref().filter(|label| label.contains('"')) {
+        Some(label) => {
+            wrong("/linux/mountLabel", format!("{} is no SELinux label: it contains a quote", quoted(label)))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_paths(spec: &oci::Spec, paths: &Option<Vec<String>>, at: Pointer) -> Check {
