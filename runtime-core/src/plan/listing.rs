@@ -163,25 +163,12 @@ impl Display for Step<Owned> {
             Step::Mount { .. } => mount(f, self),
             Step::AttachMount { at } => write!(f, "attach it at {}", text(&at.path)),
             Step::BindMount { .. } => bind_mount(f, self),
-            Step::MakeNodes { directory, nodes, links, .. } => {
-                let names: Vec<String> = nodes
-                    .iter()
-                    .map(|node| text(&node.name))
-                    .chain(links.iter().map(|link| text(&link.name)))
-                    .collect();
-                write!(f, "make {} in {}", names.join(", "), text(directory))
-            }
+            Step::MakeNodes { .. } => make_nodes(f, self),
             Step::MakeDirectory { path, .. } => {
                 write!(f, "make the directory {} if it is missing", text(path))
             }
             Step::Barrier { point } => f.write_str(awaited(*point)),
-            Step::OpenTerminal { rows, columns, owner, console, .. } => {
-                write!(f, "open a terminal for user {owner}")?;
-                if (*rows, *columns) != (0, 0) {
-                    write!(f, " of {columns} columns and {rows} rows")?;
-                }
-                if *console { write!(f, ", and mount it on /dev/console") } else { Ok(()) }
-            }
+            Step::OpenTerminal { .. } => open_terminal(f, self),
             Step::WriteSysctl { path, value } => write!(f, "set /proc/sys/{} to {}", text(path), text(value)),
             Step::ProtectPaths { paths } => write!(f, "make {} read-only", list(paths)),
             Step::MaskPaths { paths, .. } => write!(f, "mask {}", list(paths)),
@@ -227,6 +214,22 @@ impl Display for Step<Owned> {
             Step::Execute { arguments, .. } => write!(f, "execute {}", list_with(arguments, " ")),
         }
     }
+}
+
+fn make_nodes(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
+    let Step::MakeNodes { directory, nodes, links, .. } = step else { return Ok(()) };
+    let nodes = nodes.iter().map(|node| text(&node.name));
+    let names: Vec<String> = nodes.chain(links.iter().map(|link| text(&link.name))).collect();
+    write!(f, "make {} in {}", names.join(", "), text(directory))
+}
+
+fn open_terminal(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
+    let Step::OpenTerminal { rows, columns, owner, console, .. } = step else { return Ok(()) };
+    write!(f, "open a terminal for user {owner}")?;
+    if (*rows, *columns) != (0, 0) {
+        write!(f, " of {columns} columns and {rows} rows")?;
+    }
+    if *console { write!(f, ", and mount it on /dev/console") } else { Ok(()) }
 }
 
 fn mount(f: &mut Formatter<'_>, step: &Step<Owned>) -> fmt::Result {
