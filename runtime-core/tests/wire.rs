@@ -123,6 +123,7 @@ fn link(Link { name, to }: Link<Borrowed<'_>>) -> Link<Owned> {
     Link { name: text(name), to: text(to) }
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm for each step")]
 fn owned(step: Decoded<'_>) -> Step<Owned> {
     match step {
         Step::Isolate { ignored, all_cpus, few } => Step::Isolate { ignored, all_cpus, few },
