@@ -5,7 +5,6 @@ use rustix::process::Resource;
 
 use crate::cgroup::{Hierarchies, Paths};
 use crate::error::{Context, Error, Result};
-use crate::plan::labels_are_wanted;
 use crate::spec::Spec;
 use crate::sys::calls;
 
@@ -116,7 +115,7 @@ impl Host {
     /// The same, knowing the security modules if a plan for this configuration depends on them.
     #[must_use]
     pub fn knowing_modules_for(self, spec: &Spec) -> Self {
-        match labels_are_wanted(spec) {
+        match spec.has_labels() {
             true => Host { modules: Modules::probe(), ..self },
             false => self,
         }

@@ -16,23 +16,6 @@ const MOUNT_LABEL: &str = "/linux/mountLabel";
 /// made them before.
 const UNLABELLED: [&str; 5] = ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"];
 
-fn profile(spec: &Spec) -> Option<&str> {
-    spec.oci().process().as_ref().and_then(|process| process.apparmor_profile().as_deref())
-}
-
-fn label(spec: &Spec) -> Option<&str> {
-    spec.oci().process().as_ref().and_then(|process| process.selinux_label().as_deref())
-}
-
-fn mount_label(spec: &Spec) -> Option<&str> {
-    spec.oci().linux().as_ref().and_then(|linux| linux.mount_label().as_deref())
-}
-
-/// Whether a plan depends on which security modules the host has.
-pub(crate) fn are_wanted(spec: &Spec) -> bool {
-    profile(spec).or(label(spec)).or(mount_label(spec)).is_some()
-}
-
 /// Without its module a label is no more than a word: nothing would be confined.
 pub(super) fn check(spec: &Spec, host: &Host) -> Result<(), ConfigError> {
     const APPARMOR: &str = "apparmor: config provided but apparmor not supported: it is not enabled on this host \
@@ -41,9 +24,9 @@ pub(super) fn check(spec: &Spec, host: &Host) -> Result<(), ConfigError> {
                            host (/sys/fs/selinux); leave the label out, or enable it";
     let modules = host.modules;
     let asked = [
-        (PROFILE, profile(spec).is_some(), modules.apparmor, APPARMOR),
-        (LABEL, label(spec).is_some(), modules.selinux, SELINUX),
-        (MOUNT_LABEL, mount_label(spec).is_some(), modules.selinux, SELINUX),
+        (PROFILE, spec.apparmor_profile().is_some(), modules.apparmor, APPARMOR),
+        (LABEL, spec.selinux_label().is_some(), modules.selinux, SELINUX),
+        (MOUNT_LABEL, spec.mount_label().is_some(), modules.selinux, SELINUX),
     ];
     match asked.into_iter().find(|(_, asked, there, _)| *asked && !there) {
         Some((pointer, .., problem)) => Err(ConfigError::new(pointer, problem)),
@@ -53,7 +36,7 @@ pub(super) fn check(spec: &Spec, host: &Host) -> Result<(), ConfigError> {
 
 /// The keyring that is made next belongs to the program.
 pub(super) fn of_keys(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
-    if let (Some(label), false) = (label(spec), request.no_new_keyring) {
+    if let (Some(label), false) = (spec.selinux_label(), request.no_new_keyring) {
         let label = text(&Pointer::of(LABEL), label)?;
         plan.init(LABEL, Step::SetLabel { of: Labelled::Keys, label });
     }
@@ -62,11 +45,11 @@ pub(super) fn of_keys(plan: &mut Draft, spec: &Spec, request: &Request) -> Resul
 
 /// What this process executes is confined. Init executes nothing but the program.
 pub(super) fn of_program(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
-    if let Some(profile) = profile(spec) {
+    if let Some(profile) = spec.apparmor_profile() {
         let label = text(&Pointer::of(PROFILE), format!("exec {profile}"))?;
         plan.init(PROFILE, Step::SetLabel { of: Labelled::Profile, label });
     }
-    if let Some(label) = label(spec) {
+    if let Some(label) = spec.selinux_label() {
         let label = text(&Pointer::of(LABEL), label)?;
         plan.init(LABEL, Step::SetLabel { of: Labelled::Process, label });
     }
@@ -75,7 +58,7 @@ pub(super) fn of_program(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigErro
 
 /// The parameters of a file system, with the label of all that is in it.
 pub(super) fn parameters(spec: &Spec, fstype: &str, data: &str) -> String {
-    match mount_label(spec).filter(|_| !UNLABELLED.contains(&fstype)) {
+    match spec.mount_label().filter(|_| !UNLABELLED.contains(&fstype)) {
         None => data.into(),
         Some(label) if data.is_empty() => format!("context=\"{label}\""),
         Some(label) => format!("{data},context=\"{label}\""),
@@ -84,7 +67,7 @@ pub(super) fn parameters(spec: &Spec, fstype: &str, data: &str) -> String {
 
 /// Message queues are there before they are mounted, so that they are labelled after it.
 pub(super) fn of_mount(plan: &mut Draft, spec: &Spec, fstype: &str, path: &str) -> Result<(), ConfigError> {
-    if let (Some(label), "mqueue") = (mount_label(spec), fstype) {
+    if let (Some(label), "mqueue") = (spec.mount_label(), fstype) {
         let origin = Pointer::of(MOUNT_LABEL);
         let (path, label) = (text(&origin, path)?, text(&origin, label)?);
         plan.init(origin, Step::LabelMount { path, label });

@@ -41,7 +41,6 @@ pub(crate) use capabilities::names as capability_names;
 pub use create::create;
 pub use exec::{Joining, exec};
 pub(crate) use hooks::hook;
-pub(crate) use labels::are_wanted as labels_are_wanted;
 pub(crate) use memory::names as memory_policies;
 pub(crate) use namespaces::has_new as has_new_namespace;
 pub(crate) use options::names as mount_options;

@@ -84,6 +84,26 @@ impl Spec {
         self.oci.process().as_ref().and_then(oci::Process::terminal).unwrap_or(false)
     }
 
+    /// The AppArmor profile of the process (`process.apparmorProfile`).
+    pub fn apparmor_profile(&self) -> Option<&str> {
+        self.oci.process().as_ref().and_then(|process| process.apparmor_profile().as_deref())
+    }
+
+    /// The SELinux label of the process (`process.selinuxLabel`).
+    pub fn selinux_label(&self) -> Option<&str> {
+        self.oci.process().as_ref().and_then(|process| process.selinux_label().as_deref())
+    }
+
+    /// The SELinux label of the container's file systems (`linux.mountLabel`).
+    pub fn mount_label(&self) -> Option<&str> {
+        self.oci.linux().as_ref().and_then(|linux| linux.mount_label().as_deref())
+    }
+
+    /// Whether it depends on the host's security modules.
+    pub fn has_labels(&self) -> bool {
+        self.apparmor_profile().or(self.selinux_label()).or(self.mount_label()).is_some()
+    }
+
     /// The entry of `linux.namespaces` of that type.
     pub fn namespace(&self, kind: oci::LinuxNamespaceType) -> Option<&oci::LinuxNamespace> {
         rules::namespace(&self.oci, kind)
