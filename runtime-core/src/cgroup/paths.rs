@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::hierarchies::{Hierarchies, V1, V2, Version};
+use super::systemd::Unit;
 use crate::error::ConfigError;
 use crate::plan::Pointer;
 
@@ -15,9 +16,37 @@ const CGROUPS_PATH: Pointer = Pointer::of("/linux/cgroupsPath");
 /// Where a container's cgroup lies in each hierarchy. It is stored with the container, and is all that later commands
 /// need.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Paths {
     pub(super) places: Vec<Place>,
+    /// Whose cgroup it is, if systemd makes it.
+    pub(super) unit: Option<Unit>,
+}
+
+/// A list where nobody but us makes the cgroup.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Ours(Vec<Place>),
+    Systemd { unit: Unit, places: Vec<Place> },
+}
+
+impl From<Stored> for Paths {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Ours(places) => Paths { places, unit: None },
+            Stored::Systemd { unit, places } => Paths { places, unit: Some(unit) },
+        }
+    }
+}
+
+impl From<Paths> for Stored {
+    fn from(Paths { places, unit }: Paths) -> Self {
+        match unit {
+            None => Stored::Ours(places),
+            Some(unit) => Stored::Systemd { unit, places },
+        }
+    }
 }
 
 /// The container's cgroup in one hierarchy.
@@ -145,7 +174,32 @@ impl Paths {
             .v1
             .iter()
             .map(|v1| place(Version::V1, v1.controllers.clone(), &v1.mount, &below_root(&v1.own, &v1.root)));
-        Ok(Paths { places: v2.chain(v1).collect() })
+        Ok(Paths { places: v2.chain(v1).collect(), unit: None })
+    }
+
+    /// The places of a unit whose cgroup is `path`, from the top of every hierarchy.
+    pub(super) fn of_unit(
+        unit: Unit,
+        path: &Path,
+        enabled: BTreeSet<String>,
+        hierarchies: &Hierarchies,
+    ) -> Self {
+        let place = |version, controllers, mount: &Path, root: &Path| Place {
+            version,
+            controllers,
+            mount: mount.to_owned(),
+            path: Inner(below_root(path, root)),
+            missing: 0,
+        };
+        let enabled: Vec<String> = enabled.into_iter().collect();
+        let v2 = hierarchies.v2.iter().map(|v2| place(Version::V2, enabled.clone(), &v2.mount, &v2.root));
+        let v1 = hierarchies.v1.iter().map(|v1| place(Version::V1, v1.controllers.clone(), &v1.mount, &v1.root));
+        Paths { places: v2.chain(v1).collect(), unit: Some(unit) }
+    }
+
+    /// The unit that systemd makes the cgroup for.
+    pub(crate) fn unit_name(&self) -> Option<&str> {
+        self.unit.as_ref().map(|unit| unit.name.as_str())
     }
 
     /// The cgroup's directories with the hierarchy of each: `v2`, or the controllers of version 1.

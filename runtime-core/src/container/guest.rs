@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::create::write_pid_file;
-use crate::cgroup::{Cgroup, Paths};
+use crate::cgroup::{Cgroup, Paths, Start};
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::launch::{Keeper, Process};
@@ -32,6 +32,10 @@ impl Keeper for Guest {
     }
 
     fn keep_cgroup(&mut self, _: &Paths) -> Result<Cgroup> {
+        unasked()
+    }
+
+    fn start_unit(&mut self, _: &Start, _: &Process) -> Result<Cgroup> {
         unasked()
     }
 

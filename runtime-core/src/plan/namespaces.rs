@@ -114,15 +114,11 @@ impl Joined {
     }
 }
 
-pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
+pub(super) fn start_process(plan: &mut Draft, spec: &Spec, into_cgroup: bool) {
     let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
-    let into_cgroup = host.has_clone_into_cgroup();
     plan.host("/linux/namespaces", Action::Clone { new, join: Joined::of(spec).at_birth, into_cgroup });
     if Wish::of(spec, Namespace::User) == Wish::New {
         plan.host("/linux/uidMappings", id_maps(spec));
-    }
-    if !into_cgroup || !host.cgroups.v1.is_empty() {
-        plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
 }
 
