@@ -14,7 +14,7 @@ pub(super) fn writes(rules: &DeviceRules) -> Result<Vec<(&'static str, String)>,
 }
 
 /// What is allowed where everything else is denied. `None` if it is the other way round, or can't be said like that.
-pub(super) fn allowed(rules: &DeviceRules) -> Option<Vec<Rule>> {
+pub(super) fn exceptions(rules: &DeviceRules) -> Option<Vec<Rule>> {
     State::after(rules).ok().filter(|state| !state.allow).map(|state| state.exceptions)
 }
 

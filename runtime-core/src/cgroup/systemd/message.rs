@@ -355,7 +355,8 @@ pub(super) mod tests {
         right.extend([1, 0, 0, 0, b'P', 0, 1, b't', 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
         right.extend([1, 0, 0, 0, b'P', 0, 5, b'a', b'(', b's', b's', b')', 0, 0, 0, 0]);
         right.extend([15, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'd', 0, 0, 0, 2, 0, 0, 0, b'r', b'w', 0]);
-        right[..4].copy_from_slice(&u32::try_from(right.len() - 8).unwrap().to_ne_bytes());
+        let length = u32::try_from(right.len() - 8).unwrap();
+        right[..4].copy_from_slice(&length.to_ne_bytes());
         assert_eq!(body.0, right);
     }
 

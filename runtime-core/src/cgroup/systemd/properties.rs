@@ -228,7 +228,7 @@ fn cpus(name: &str, list: &str) -> Option<Property> {
 /// The devices that may be used. Rules that systemd can't express are left out: what it enforces comes on top of ours,
 /// and so it may forbid nothing that they allow.
 pub(super) fn of_devices(rules: Option<&DeviceRules>) -> Vec<Property> {
-    let Some(allowed) = rules.and_then(exceptions::allowed) else { return Vec::new() };
+    let Some(allowed) = rules.and_then(exceptions::exceptions) else { return Vec::new() };
     let devices = allowed.iter().map(|rule| (device(rule), access(rule)));
     vec![
         property("DevicePolicy", Value::Text("strict".into())),
