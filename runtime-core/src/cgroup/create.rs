@@ -2,6 +2,7 @@
 
 use std::iter::once;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, CWD, Mode, access, mkdir, rmdir};
 use rustix::io::Errno;
@@ -9,7 +10,7 @@ use rustix::io::Errno;
 use super::handle::{Cgroup, Room};
 use super::hierarchies::Version;
 use super::paths::{Paths, Place};
-use super::systemd::{Refusal, Start};
+use super::systemd::{Refusal, Start, Unit};
 use super::{files, life, remove, tree};
 use crate::error::{Context, Error, Result};
 
@@ -54,15 +55,20 @@ impl Paths {
     pub fn start(&self, start: &Start, pid: u32) -> Result<Cgroup> {
         let Some(unit) = &self.unit else { return self.create() };
         match unit.start(&start.properties, pid) {
-            Ok(()) => self.adopt().inspect_err(|_| _ = unit.stop()),
+            Ok(()) => self.adopt().inspect_err(|_| self.abandon(unit)),
             Err(Refusal { made, error }) => {
                 if made {
-                    // It has no process for long: that one is about to be killed.
-                    _ = unit.stop();
+                    self.abandon(unit);
                 }
                 Err(error)
             }
         }
+    }
+
+    /// The error that led here is the one to tell. An init that was asked to end by systemd would not.
+    fn abandon(&self, unit: &Unit) {
+        const SOON: Duration = Duration::from_secs(5);
+        _ = self.kill_all(Instant::now() + SOON).and_then(|()| unit.stop());
     }
 
     fn adopt(&self) -> Result<Cgroup> {

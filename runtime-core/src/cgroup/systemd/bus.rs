@@ -241,17 +241,21 @@ fn refusal(name: String, text: String) -> Problem {
 /// A socket that is connected; a listener that has too many waiting is tried again.
 fn reach(address: &str, deadline: Instant) -> Result<OwnedFd> {
     const PAUSE: Duration = Duration::from_millis(10);
-    let absent = |errno| Problem::Absent(crate::error::words(errno));
-    let place = place(address).ok_or_else(|| Problem::Absent("only unix:path= and unix:abstract= are known".into()))?;
+    let refused = |errno| match errno {
+        Errno::NOENT | Errno::CONNREFUSED => Problem::Absent(crate::error::words(errno)),
+        errno => Problem::Refused("connect".into(), crate::error::words(errno)),
+    };
+    let place = place(address)
+        .ok_or_else(|| Problem::Absent("only unix:path= and unix:abstract= are known".into()))?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(absent)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(refused)?;
     loop {
         match connect(&socket, &place) {
             Ok(()) => return Ok(socket),
             Err(Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(PAUSE),
             Err(Errno::AGAIN) => return Err(Problem::Late),
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(absent(errno)),
+            Err(errno) => return Err(refused(errno)),
         }
     }
 }
@@ -296,7 +300,8 @@ mod tests {
         assert_eq!(place("unix:guid=12,path=/tmp/a%2cb,x=y"), path("/tmp/a,b"));
         let name = SocketAddrUnix::new_abstract_name(b"/tmp/x").ok();
         assert_eq!(place("unix:abstract=/tmp/x,guid=0"), name);
-        for other in ["", "unix:", "unix:path", "tcp:host=x", "unix:path=%2", "unix:path=%zz", "autolaunch:"] {
+        for other in ["", "unix:", "unix:path", "tcp:host=x", "unix:path=%2", "unix:path=%zz", "autolaunch:"]
+        {
             assert_eq!(place(other), None, "{other}");
         }
     }

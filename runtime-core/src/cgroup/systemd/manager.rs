@@ -109,7 +109,11 @@ impl Unit {
     }
 
     fn refusal(&self, made: bool, why: &str) -> Refusal {
-        let error = Error::Cgroup(format!("systemd can't make the unit {}: {}", self.name, why.trim_end_matches('.')));
+        let error = Error::Cgroup(format!(
+            "systemd can't make the unit {}: {}",
+            self.name,
+            why.trim_end_matches('.')
+        ));
         Refusal { made, error }
     }
 
@@ -200,12 +204,24 @@ impl Unit {
         }
     }
 
-    fn job(&self, connection: &mut Connection, name: &str, signature: &str, arguments: Writer) -> Answer<String> {
+    fn job(
+        &self,
+        connection: &mut Connection,
+        name: &str,
+        signature: &str,
+        arguments: Writer,
+    ) -> Answer<String> {
         let answer = self.call(connection, name, signature, arguments)?;
         message::text(&answer).ok_or_else(|| Problem::Lost(format!("it gave no answer to {name}")))
     }
 
-    fn call(&self, connection: &mut Connection, name: &str, signature: &str, arguments: Writer) -> Answer<Vec<u8>> {
+    fn call(
+        &self,
+        connection: &mut Connection,
+        name: &str,
+        signature: &str,
+        arguments: Writer,
+    ) -> Answer<Vec<u8>> {
         let method = Method {
             destination: SYSTEMD,
             path: "/org/freedesktop/systemd1",
@@ -240,8 +256,15 @@ fn get(connection: &mut Connection, path: &str, interface: &str, name: &str) -> 
 
 /// Connects and asks; once more where the connection breaks, at the next address, until time is up. `act` is told
 /// whether it was begun before.
-fn ask<T>(bus: &Bus, mut act: impl FnMut(&mut Connection, bool) -> Answer<T>) -> Answer<T> {
-    let deadline = Instant::now() + PATIENCE;
+fn ask<T>(bus: &Bus, act: impl FnMut(&mut Connection, bool) -> Answer<T>) -> Answer<T> {
+    ask_until(Instant::now() + PATIENCE, bus, act)
+}
+
+fn ask_until<T>(
+    deadline: Instant,
+    bus: &Bus,
+    mut act: impl FnMut(&mut Connection, bool) -> Answer<T>,
+) -> Answer<T> {
     let mut again = false;
     loop {
         let mut problem = None;
@@ -265,3 +288,5 @@ fn ask<T>(bus: &Bus, mut act: impl FnMut(&mut Connection, bool) -> Answer<T>) ->
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -331,6 +331,20 @@ pub(super) mod tests {
         message.0
     }
 
+    /// The number of a call and the method's name, as systemd reads them.
+    pub(in super::super) fn called(bytes: &[u8]) -> Option<(u32, String)> {
+        let number = Reader::of(bytes, 8)?.number()?;
+        Some((number, Head::read(bytes)?.member?))
+    }
+
+    impl Writer {
+        pub(in super::super) fn variant(mut self, text: &str) -> Self {
+            self.signature("s");
+            self.put_text(text);
+            self
+        }
+    }
+
     #[test]
     fn a_call_is_what_the_specification_says() {
         let bytes = call(7, &Method { signature: "s", ..METHOD }, Writer::default().text("x"));
@@ -370,10 +384,7 @@ pub(super) mod tests {
         assert_eq!(read(&refusal), Some(told));
         let body = Writer::default().number(9).text("/job/9").text("u.scope").text("done");
         let removed = sent(4, &[(3, "s", "JobRemoved"), (8, "g", "uoss")], 0, body);
-        assert_eq!(
-            read(&removed),
-            Some(Message::JobRemoved { job: "/job/9".into(), result: "done".into() })
-        );
+        assert_eq!(read(&removed), Some(Message::JobRemoved { job: "/job/9".into(), result: "done".into() }));
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) fn plan<'a>(
     let unit = Unit { name: wanted.unit.clone(), bus: manager.bus.clone(), version: manager.version };
     let path = manager.cgroup.join(wanted.path());
     Ok(Start {
-        paths: Paths::of_unit(unit, &path, wish.enabled, hierarchies),
+        paths: Paths::of_unit(unit, &path, wish.enabled, hierarchies)?,
         properties,
         takes_process: !wanted.is_slice(),
     })

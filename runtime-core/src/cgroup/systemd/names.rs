@@ -58,7 +58,9 @@ impl Wanted {
             ));
         }
         if name == "-.slice" {
-            return refuse("-.slice is the root of all units and can't be a container's: name another slice".into());
+            return refuse(
+                "-.slice is the root of all units and can't be a container's: name another slice".into(),
+            );
         }
         Ok(Wanted { unit: unit_name(name.into())?, slice: parent })
     }

@@ -258,7 +258,8 @@ mod tests {
     use super::*;
 
     fn limits(knobs: &[(&str, &str)], version: u32) -> String {
-        let knobs: Vec<Knob> = knobs.iter().map(|(file, value)| Knob::new(Hierarchy::V2, *file, value)).collect();
+        let knobs: Vec<Knob> =
+            knobs.iter().map(|(file, value)| Knob::new(Hierarchy::V2, *file, value)).collect();
         text(&of_limits(knobs.iter(), version))
     }
 
@@ -297,7 +298,11 @@ mod tests {
         ] {
             assert_eq!(limits(&[(file, value)], 257), properties, "{file} = {value}");
         }
-        assert_eq!(limits(&[("cpu.idle", "0"), ("cpu.weight", "59")], 257), "CPUWeight=59", "the last one holds");
+        assert_eq!(
+            limits(&[("cpu.idle", "0"), ("cpu.weight", "59")], 257),
+            "CPUWeight=59",
+            "the last one holds"
+        );
     }
 
     #[test]
