@@ -230,10 +230,9 @@ fn lost(errno: Errno) -> Problem {
 /// What the bus answers when systemd isn't on it, which it isn't while the bus is being restarted, is as good as a
 /// connection that broke.
 fn refusal(name: String, text: String) -> Problem {
-    const NOT_THERE: [&str; 5] =
-        ["ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected", "Spawn.ChildExited"];
+    const NOT_THERE: [&str; 4] = ["ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected"];
     match name.strip_prefix("org.freedesktop.DBus.Error.") {
-        Some(error) if NOT_THERE.contains(&error) => Problem::Lost(text),
+        Some(error) if NOT_THERE.contains(&error) || error.starts_with("Spawn.") => Problem::Lost(text),
         _ => Problem::Refused(name, text),
     }
 }
