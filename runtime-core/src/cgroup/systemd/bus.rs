@@ -16,7 +16,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 use super::message::{self, BUS, Message, Method, Writer};
-use crate::cgroup::life::timespec;
+use crate::cgroup::life::{rest, timespec};
 
 /// Which systemd makes a container's cgroup, and where it is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,7 +251,7 @@ fn reach(address: &str, deadline: Instant) -> Result<OwnedFd> {
     loop {
         match connect(&socket, &place) {
             Ok(()) => return Ok(socket),
-            Err(Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(Errno::AGAIN) if Instant::now() < deadline => rest(PAUSE),
             Err(Errno::AGAIN) => return Err(Problem::Late),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(refused(errno)),

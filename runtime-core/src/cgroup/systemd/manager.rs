@@ -9,6 +9,7 @@ use super::bus::{Bus, Connection, Problem, Result as Answer};
 use super::message::{self, Method, SYSTEMD, Writer};
 use super::names;
 use super::properties::{Property, Value, property};
+use crate::cgroup::life::rest;
 use crate::error::{Error, Result};
 
 /// How long systemd may take for one thing.
@@ -281,8 +282,8 @@ fn ask_until<T>(
             }
         }
         match problem {
-            Some(Problem::Lost(_)) if Instant::now() < deadline => std::thread::sleep(PAUSE),
-            Some(Problem::Absent(_)) if again && Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Some(Problem::Lost(_)) if Instant::now() < deadline => rest(PAUSE),
+            Some(Problem::Absent(_)) if again && Instant::now() < deadline => rest(PAUSE),
             problem => return Err(problem.unwrap_or_else(|| Problem::Absent("no address is given".into()))),
         }
     }
