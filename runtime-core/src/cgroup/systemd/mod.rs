@@ -6,10 +6,11 @@
 
 mod annotations;
 mod bus;
-mod manager;
+
 mod message;
 mod names;
 mod properties;
+mod unit;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -23,10 +24,10 @@ use names::Wanted;
 
 pub use annotations::PREFIX as ANNOTATIONS;
 pub use bus::Bus;
-pub use manager::Manager;
-pub(super) use manager::{Refusal, Unit};
 pub(super) use properties::of_limits;
 pub use properties::{Property, Value};
+pub use unit::Manager;
+pub(super) use unit::{Refusal, Unit};
 
 /// A unit that is about to be started around a process.
 #[derive(Debug, Clone, PartialEq)]
