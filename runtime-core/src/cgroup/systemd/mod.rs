@@ -6,7 +6,6 @@
 
 mod annotations;
 mod bus;
-
 mod message;
 mod names;
 mod properties;
