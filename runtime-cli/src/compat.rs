@@ -8,6 +8,7 @@ use rustix::fs::Mode;
 
 use crate::failure::Failure;
 use runtime_core::Error;
+use runtime_core::cgroup::Bus;
 use runtime_core::error::Wanted;
 
 const DEFAULT_ROOT: &str = "/run/runtime";
@@ -93,17 +94,32 @@ pub(crate) struct DefaultRoot {
 /// RUNC-COMPAT: users other than root keep their containers below `XDG_RUNTIME_DIR`, and so does the root of a user
 /// namespace unless `USER` says that root himself went there.
 pub(crate) fn default_root() -> DefaultRoot {
-    let directory = env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
-    let real_root = || {
-        let user_is_root = env::var_os("USER").is_some_and(|user| user == "root");
-        rustix::process::geteuid().is_root() && (user_is_root || !in_user_namespace())
-    };
-    match directory {
-        Some(directory) if !real_root() => {
-            DefaultRoot { path: Path::new(&directory).join("runtime"), private: true }
-        }
+    match runtime_directory() {
+        Some(directory) if !is_real_root() => DefaultRoot { path: directory.join("runtime"), private: true },
         _ => DefaultRoot { path: DEFAULT_ROOT.into(), private: false },
     }
+}
+
+fn runtime_directory() -> Option<PathBuf> {
+    env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from)
+}
+
+fn is_real_root() -> bool {
+    let user_is_root = env::var_os("USER").is_some_and(|user| user == "root");
+    rustix::process::geteuid().is_root() && (user_is_root || !in_user_namespace())
+}
+
+/// RUNC-COMPAT: users other than root let their own systemd make cgroups, at the address of their session's bus.
+pub(crate) fn systemd() -> Bus {
+    if is_real_root() {
+        return Bus::System;
+    }
+    let session = env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
+    let user = || PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
+    let directory = runtime_directory().unwrap_or_else(user);
+    let directory = directory.display();
+    let bus = session.unwrap_or_else(|| format!("unix:path={directory}/bus"));
+    Bus::User(format!("{bus};unix:path={directory}/systemd/private"))
 }
 
 // The first user namespace maps all ids to themselves.

@@ -113,8 +113,8 @@ pub fn features() -> Features {
         mount_options: plan::mount_options(),
         linux: linux(),
         annotations: BTreeMap::new(),
-        // None is ever looked at, except to be told.
-        potentially_unsafe_config_annotations: Vec::new(),
+        // All those that begin so, as the dot says.
+        potentially_unsafe_config_annotations: vec![crate::cgroup::ANNOTATIONS.into()],
     }
 }
 
@@ -127,7 +127,7 @@ fn linux() -> Linux {
     Linux {
         namespaces,
         capabilities: plan::capability_names().collect(),
-        cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+        cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
         seccomp: seccomp(),
         apparmor: accepts("/process/apparmorProfile"),
         selinux: accepts("/process/selinuxLabel"),

@@ -57,7 +57,6 @@ pub(super) fn bundle_path(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 /// # Errors
 /// They ask for what can't be done.
 pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<CreateOptions, Failure> {
-    refuse(session.systemd_cgroup, "--systemd-cgroup is not supported yet: run without it, with cgroupfs")?;
     refuse(
         session.without_cgroup,
         "--cgroup-manager=disabled is not supported yet: every container gets a cgroup",
@@ -71,6 +70,7 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
         pid_file: path_of(matches, "pid-file").map(|path| absolute(path)).transpose()?,
         pidfd_socket: path_of(matches, "pidfd-socket").map(|path| absolute(path)).transpose()?,
         console: Console::default(),
+        systemd: session.systemd(),
     })
 }
 

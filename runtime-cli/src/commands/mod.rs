@@ -30,6 +30,7 @@ use clap::{ArgMatches, Command};
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::{args, compat};
+use runtime_core::cgroup::Bus;
 use runtime_core::container::Container;
 use runtime_core::state::StateRoot;
 use runtime_core::{Bundle, ContainerId, Error};
@@ -111,6 +112,11 @@ impl<'a> Session<'a> {
             without_cgroup: manager == "disabled",
             log,
         })
+    }
+
+    /// The systemd that is to make cgroups, if one is.
+    pub(crate) fn systemd(&self) -> Option<Bus> {
+        self.systemd_cgroup.then(compat::systemd)
     }
 
     /// The state root, made if missing.

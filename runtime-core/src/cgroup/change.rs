@@ -7,6 +7,7 @@ use super::handle::{Cgroup, Room};
 use super::hierarchies::Version;
 use super::knobs::{Hierarchy, Knob, Tolerance};
 use super::paths::Paths;
+use super::systemd;
 use super::update::Update;
 use crate::error::{Error, Result};
 
@@ -26,7 +27,21 @@ impl Paths {
         }
         let knobs = || update.knobs.iter().map(|(_, knob)| knob);
         let formers: Vec<Former<'_>> = knobs().flat_map(|knob| cgroup.formers(knob)).collect();
-        knobs().try_for_each(|knob| cgroup.apply(knob)).inspect_err(|_| restore(&formers))
+        let apply = || knobs().try_for_each(|knob| cgroup.apply(knob));
+        apply().and_then(|()| self.tell_systemd(knobs(), apply)).inspect_err(|_| restore(&formers))
+    }
+
+    /// Systemd writes its own values, which are less exact than ours.
+    fn tell_systemd<'a>(
+        &self,
+        knobs: impl Iterator<Item = &'a Knob>,
+        apply: impl Fn() -> Result<()>,
+    ) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        match systemd::of_limits(knobs, unit.version).as_slice() {
+            [] => Ok(()),
+            properties => unit.set(properties).and_then(|()| apply()),
+        }
     }
 
     /// Controllers that no limit needed before may have to be enabled above the container's cgroup. What fails here

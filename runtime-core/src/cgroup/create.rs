@@ -2,6 +2,7 @@
 
 use std::iter::once;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, CWD, Mode, access, mkdir, rmdir};
 use rustix::io::Errno;
@@ -9,6 +10,7 @@ use rustix::io::Errno;
 use super::handle::{Cgroup, Room};
 use super::hierarchies::Version;
 use super::paths::{Paths, Place};
+use super::systemd::{Refusal, Start, Unit};
 use super::{files, life, remove, tree};
 use crate::error::{Context, Error, Result};
 
@@ -27,7 +29,8 @@ impl Paths {
                 refuse_occupied(place)?;
                 continue;
             }
-            place.missing = missing_above(place)?;
+            // Slices come and go with systemd.
+            place.missing = if self.unit.is_some() && by_systemd(place) { 0 } else { missing_above(place)? };
         }
         Ok(())
     }
@@ -41,7 +44,45 @@ impl Paths {
         let mut undo = Undo(Vec::new());
         let rooms = self.places.iter().map(|place| make(place, &mut undo)).collect::<Result<_>>()?;
         undo.0.clear();
-        Ok(Cgroup { rooms })
+        Ok(Cgroup { rooms, unit: self.unit.clone() })
+    }
+
+    /// Has systemd make the cgroup around a process, and makes it where systemd doesn't: in hierarchies of version 1.
+    ///
+    /// # Errors
+    /// There is such a unit, or systemd refuses, or makes it elsewhere; or the kernel refuses. Then what was made here
+    /// is gone again, or being removed by systemd.
+    pub fn start(&self, start: &Start, pid: u32) -> Result<Cgroup> {
+        let Some(unit) = &self.unit else { return self.create() };
+        match unit.start(&start.properties, pid) {
+            Ok(()) => self.adopt().inspect_err(|_| self.abandon(unit)),
+            Err(Refusal { made, error }) => {
+                if made {
+                    self.abandon(unit);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The error that led here is the one to tell. An init that was asked to end by systemd would not.
+    fn abandon(&self, unit: &Unit) {
+        const SOON: Duration = Duration::from_secs(5);
+        _ = self.kill_all(Instant::now() + SOON).and_then(|()| unit.stop());
+    }
+
+    fn adopt(&self) -> Result<Cgroup> {
+        let mut undo = Undo(Vec::new());
+        let rooms = self.places.iter().map(|place| match by_systemd(place) {
+            true => {
+                enable(place);
+                open(place, false)
+            }
+            false => make_room(place, &mut undo, false),
+        });
+        let rooms = rooms.collect::<Result<_>>()?;
+        undo.0.clear();
+        Ok(Cgroup { rooms, unit: self.unit.clone() })
     }
 
     /// Opens the cgroup of a container that exists.
@@ -50,7 +91,7 @@ impl Paths {
     /// It is gone.
     pub fn open(&self) -> Result<Cgroup> {
         let rooms = self.places.iter().map(|place| open(place, false)).collect::<Result<_>>()?;
-        Ok(Cgroup { rooms })
+        Ok(Cgroup { rooms, unit: self.unit.clone() })
     }
 }
 
@@ -68,11 +109,21 @@ impl Drop for Undo<'_> {
     }
 }
 
+/// Whether systemd makes the cgroup in this hierarchy, whatever limits there are.
+fn by_systemd(place: &Place) -> bool {
+    place.version == Version::V2 || place.has("name=systemd")
+}
+
 fn make<'a>(place: &'a Place, undo: &mut Undo<'a>) -> Result<Room> {
+    make_room(place, undo, true)
+}
+
+fn make_room<'a>(place: &'a Place, undo: &mut Undo<'a>, empty: bool) -> Result<Room> {
     undo.0.push((place, false));
     let fresh = make_directory(place)?;
     match undo.0.last_mut() {
         Some((_, made)) if fresh => *made = true,
+        _ if !empty => {}
         _ => refuse_occupied(place)?,
     }
     match place.version {

@@ -7,13 +7,15 @@ use super::devices::{ANY, DeviceRules, Kind, Rule};
 /// # Errors
 /// A sentence about the rule that can't be expressed: version 1 can't make an exception from an exception.
 pub(super) fn writes(rules: &DeviceRules) -> Result<Vec<(&'static str, String)>, String> {
-    let mut state = State { allow: false, exceptions: Vec::new() };
-    for rule in rules.rules().iter().flat_map(State::kinds) {
-        state.apply(rule)?;
-    }
+    let state = State::after(rules)?;
     let (all, exception) = if state.allow { (ALLOW, DENY) } else { (DENY, ALLOW) };
     let lines = state.exceptions.iter().map(|each| (exception, each.to_string()));
     Ok(std::iter::once((all, "a".into())).chain(lines).collect())
+}
+
+/// What is allowed where everything else is denied. `None` if it is the other way round, or can't be said like that.
+pub(super) fn exceptions(rules: &DeviceRules) -> Option<Vec<Rule>> {
+    State::after(rules).ok().filter(|state| !state.allow).map(|state| state.exceptions)
 }
 
 const ALLOW: &str = "devices.allow";
@@ -25,6 +27,12 @@ struct State {
 }
 
 impl State {
+    fn after(rules: &DeviceRules) -> Result<Self, String> {
+        let mut state = State { allow: false, exceptions: Vec::new() };
+        rules.rules().iter().flat_map(State::kinds).try_for_each(|rule| state.apply(rule))?;
+        Ok(state)
+    }
+
     /// The kernel takes `a` for everything, whatever follows it.
     fn kinds(rule: &Rule) -> Vec<Rule> {
         match rule.kind {

@@ -10,6 +10,7 @@ use super::devices::DeviceRules;
 use super::hierarchies::Version;
 use super::knobs::{Hierarchy, Knob, Tolerance};
 use super::paths::Place;
+use super::systemd::Unit;
 use super::{ebpf, exceptions, files};
 use crate::error::{Context, Error, Result};
 use crate::sys::bpf;
@@ -18,6 +19,7 @@ use crate::sys::bpf;
 #[derive(Debug)]
 pub struct Cgroup {
     pub(super) rooms: Vec<Room>,
+    pub(super) unit: Option<Unit>,
 }
 
 /// The cgroup in one hierarchy.
@@ -42,8 +44,13 @@ impl Cgroup {
     pub fn enter(&self, pid: u32, born_in_v2: bool) -> Result<()> {
         let already = |room: &&Room| born_in_v2 && room.place.version == Version::V2;
         for room in self.rooms.iter().filter(|room| !already(room)) {
-            files::write_lines(&room.directory, "cgroup.procs", &pid.to_string())
-                .doing(|| format!("cannot move process {pid} into {}", room.place.directory().display()))?;
+            match (files::write_lines(&room.directory, "cgroup.procs", &pid.to_string()), &self.unit) {
+                // A user owns the unit's cgroup, and may bring nobody there who isn't below his systemd.
+                (Err(Errno::ACCESS | Errno::PERM), Some(unit)) => unit.attach(pid)?,
+                (entered, _) => entered.doing(|| {
+                    format!("cannot move process {pid} into {}", room.place.directory().display())
+                })?,
+            }
         }
         Ok(())
     }

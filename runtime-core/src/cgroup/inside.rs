@@ -69,7 +69,7 @@ impl Paths {
             };
             open(&place, false)
         });
-        Ok(Cgroup { rooms: rooms.collect::<Result<_>>()? })
+        Ok(Cgroup { rooms: rooms.collect::<Result<_>>()?, unit: self.unit.clone() })
     }
 }
 

@@ -25,7 +25,7 @@ impl Sample {
         let hierarchies = Hierarchies::probe().unwrap();
         let resources: LinuxResources = serde_json::from_str(resources).unwrap();
         let path = format!("/runtime-test-{}-{name}", std::process::id());
-        let planned = plan("ID", Some(Path::new(&path)), Some(&resources), &hierarchies).unwrap();
+        let planned = plan("ID", Some(Path::new(&path)), Some(&resources), &hierarchies, None).unwrap();
         (planned.paths.clone(), planned)
     }
 

@@ -309,7 +309,7 @@ pub(super) fn wait_until_empty(place: &Place, pause: Duration, longest: Duration
     }
 }
 
-fn rest(time: Duration) {
+pub(super) fn rest(time: Duration) {
     _ = poll(&mut [], Some(&timespec(time)));
 }
 

@@ -22,6 +22,7 @@ mod mountinfo;
 mod paths;
 mod remove;
 mod stats;
+mod systemd;
 mod tree;
 mod update;
 mod v1;
@@ -50,6 +51,7 @@ pub use stats::{
     BlockIo, BlockIoEntry, Cpu, CpuUsage, Cpuset, Hugetlb, Memory, MemoryUse, Pids, Pressure, Stall, Stats,
     Throttling,
 };
+pub use systemd::{ANNOTATIONS, Bus, Manager, Property, Start, Value};
 pub use update::{Update, plan_update};
 pub use watch::{Happening, Watch};
 
@@ -58,13 +60,15 @@ pub use watch::{Happening, Watch};
 pub struct Planned {
     /// Where it lies.
     pub paths: Paths,
+    /// The unit that systemd makes it for, if that is who makes it.
+    pub start: Option<Start>,
     /// Its limits, in the order in which they are set, with the fields that ask for them.
     pub knobs: Vec<(Pointer, Knob)>,
     /// Which devices may be used. `None` if any may, in any way.
     pub devices: Option<(Pointer, DeviceRules)>,
 }
 
-/// Plans the cgroup of the container `id`.
+/// Plans the cgroup of the container `id`; `manager` makes it, if given.
 ///
 /// # Errors
 /// A limit makes no sense, or the host has no controller for it; `cgroups_path` names no cgroup; device rules can't be
@@ -74,12 +78,23 @@ pub fn plan(
     cgroups_path: Option<&Path>,
     resources: Option<&LinuxResources>,
     hierarchies: &Hierarchies,
+    manager: Option<(&Manager, &Annotations)>,
 ) -> Result<Planned, ConfigError> {
     let knobs = resources.map_or(Ok(Vec::new()), |wanted| knobs::knobs(wanted, hierarchies))?;
     let enabled = knobs::enabled(&knobs, resources, hierarchies);
-    let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
-    Ok(Planned { paths, knobs, devices: devices(resources, hierarchies)? })
+    let devices = devices(resources, hierarchies)?;
+    let Some((manager, annotations)) = manager else {
+        let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
+        return Ok(Planned { paths, start: None, knobs, devices });
+    };
+    let rules = devices.as_ref().map(|(_, rules)| rules);
+    let wish = systemd::Wish { id, cgroups_path, annotations: annotations.as_ref(), enabled, devices: rules };
+    let start = systemd::plan(wish, knobs.iter().map(|(_, knob)| knob), hierarchies, manager)?;
+    Ok(Planned { paths: start.paths.clone(), start: Some(start), knobs, devices })
 }
+
+/// Those of config.json.
+pub type Annotations = Option<std::collections::HashMap<String, String>>;
 
 fn devices(
     resources: Option<&LinuxResources>,

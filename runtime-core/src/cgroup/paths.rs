@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::hierarchies::{Hierarchies, V1, V2, Version};
+use super::systemd::Unit;
 use crate::error::ConfigError;
 use crate::plan::Pointer;
 
@@ -15,9 +16,37 @@ const CGROUPS_PATH: Pointer = Pointer::of("/linux/cgroupsPath");
 /// Where a container's cgroup lies in each hierarchy. It is stored with the container, and is all that later commands
 /// need.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Paths {
     pub(super) places: Vec<Place>,
+    /// Whose cgroup it is, if systemd makes it.
+    pub(super) unit: Option<Unit>,
+}
+
+/// A list where nobody but us makes the cgroup.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Ours(Vec<Place>),
+    Systemd { unit: Unit, places: Vec<Place> },
+}
+
+impl From<Stored> for Paths {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Ours(places) => Paths { places, unit: None },
+            Stored::Systemd { unit, places } => Paths { places, unit: Some(unit) },
+        }
+    }
+}
+
+impl From<Paths> for Stored {
+    fn from(Paths { places, unit }: Paths) -> Self {
+        match unit {
+            None => Stored::Ours(places),
+            Some(unit) => Stored::Systemd { unit, places },
+        }
+    }
 }
 
 /// The container's cgroup in one hierarchy.
@@ -145,7 +174,42 @@ impl Paths {
             .v1
             .iter()
             .map(|v1| place(Version::V1, v1.controllers.clone(), &v1.mount, &below_root(&v1.own, &v1.root)));
-        Ok(Paths { places: v2.chain(v1).collect() })
+        Ok(Paths { places: v2.chain(v1).collect(), unit: None })
+    }
+
+    /// The places of a unit whose cgroup is `path`, from the top of every hierarchy.
+    ///
+    /// # Errors
+    /// It can't be seen where the hierarchies are mounted.
+    pub(super) fn of_unit(
+        unit: Unit,
+        path: &Path,
+        enabled: BTreeSet<String>,
+        hierarchies: &Hierarchies,
+    ) -> Result<Self, ConfigError> {
+        let place = |version, controllers, mount: &Path, root: &Path| {
+            let inner = path.strip_prefix(root).ok().and_then(Inner::clean);
+            let path = inner.ok_or_else(|| {
+                let problem = format!(
+                    "systemd makes the cgroup {}, and {} shows only those below {}",
+                    path.display(),
+                    mount.display(),
+                    root.display()
+                );
+                ConfigError::new(CGROUPS_PATH, problem)
+            })?;
+            Ok(Place { version, controllers, mount: mount.to_owned(), path, missing: 0 })
+        };
+        let enabled: Vec<String> = enabled.into_iter().collect();
+        let v2 = hierarchies.v2.iter().map(|v2| place(Version::V2, enabled.clone(), &v2.mount, &v2.root));
+        let v1 =
+            hierarchies.v1.iter().map(|v1| place(Version::V1, v1.controllers.clone(), &v1.mount, &v1.root));
+        Ok(Paths { places: v2.chain(v1).collect::<Result<_, _>>()?, unit: Some(unit) })
+    }
+
+    /// The unit that systemd makes the cgroup for.
+    pub(crate) fn unit_name(&self) -> Option<&str> {
+        self.unit.as_ref().map(|unit| unit.name.as_str())
     }
 
     /// The cgroup's directories with the hierarchy of each: `v2`, or the controllers of version 1.
@@ -224,6 +288,7 @@ impl fmt::Display for Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cgroup::Bus;
 
     fn host() -> Hierarchies {
         let v1 = |names: &str, own: &str| V1 {
@@ -255,6 +320,24 @@ mod tests {
         for nothing in ["/", ".", "/..", "a/.."] {
             assert_eq!(decide(Some(nothing)).unwrap_err().pointer, CGROUPS_PATH, "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_unit_that_cannot_be_seen_is_nowhere() {
+        let unit = || Unit { name: "x.scope".into(), bus: Bus::System, version: 257 };
+        let of = |path: &str, root: &str| {
+            let mut host = host();
+            host.v2 = host.v2.map(|v2| V2 { root: root.into(), ..v2 });
+            Paths::of_unit(unit(), Path::new(path), BTreeSet::new(), &host)
+        };
+        let all = "/s/x.scope in v2, cpu,cpuacct, memory";
+        assert_eq!(of("/s/x.scope", "/").unwrap().to_string(), all);
+        assert!(of("/s/x.scope", "/s").unwrap().to_string().starts_with("/x.scope in v2; "));
+        for (path, root) in [("/s/x.scope", "/docker/y"), ("/s/x.scope", "/s/x.scope"), ("/", "/")] {
+            assert_eq!(of(path, root).unwrap_err().pointer, CGROUPS_PATH, "{path} {root}");
+        }
+        let text = serde_json::to_string(&of("/s/x.scope", "/").unwrap()).unwrap();
+        assert_eq!(serde_json::from_str::<Paths>(&text).unwrap().unit_name(), Some("x.scope"));
     }
 
     #[test]

@@ -16,12 +16,17 @@ const NAMED: usize = 10;
 
 impl Paths {
     /// Removes the cgroup with all below it, in every hierarchy, as soon as its processes are gone; then those above
-    /// it that were made for it, if they are empty.
+    /// it that were made for it, if they are empty. Where systemd made it, its unit is stopped.
     ///
     /// # Errors
     /// Processes are left when the deadline has come; the sentence names them.
     pub fn remove(&self, deadline: Instant) -> Result<()> {
         let mut result = Ok(());
+        if let Some(unit) = &self.unit {
+            // Systemd would ask them to end, and then wait for a minute and a half.
+            self.places.iter().try_for_each(|place| wait_until_empty(place, deadline))?;
+            unit.stop()?;
+        }
         for place in &self.places {
             let removed = remove(place, deadline);
             if removed.is_ok() {
@@ -41,6 +46,18 @@ pub(super) fn ancestors(place: &Place) {
             Err(_) => return,
         }
     }
+}
+
+fn wait_until_empty(place: &Place, deadline: Instant) -> Result<()> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    while !tree::pids(place)?.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(leftover(place));
+        }
+        life::wait_until_empty(place, PAUSE, left);
+    }
+    Ok(())
 }
 
 fn remove(place: &Place, deadline: Instant) -> Result<()> {

@@ -38,7 +38,7 @@ fn hybrid() -> Hierarchies {
 
 fn planned(host: &Hierarchies, json: &str) -> Result<Planned, ConfigError> {
     let resources: LinuxResources = serde_json::from_str(json).unwrap();
-    plan("ID", None, Some(&resources), host)
+    plan("ID", None, Some(&resources), host, None)
 }
 
 /// Each limit as `field: file = value`, with what may go wrong.
@@ -341,5 +341,5 @@ fn devices_are_restricted_wherever_that_is_possible() {
     }
     assert_eq!(refused(&hybrid(), hole).0, "devices");
     assert_eq!(refused(&Hierarchies::default(), "{}").0, "devices");
-    assert!(plan("ID", None, None, &unified()).unwrap().devices.is_some(), "without resources, too");
+    assert!(plan("ID", None, None, &unified(), None).unwrap().devices.is_some(), "without resources, too");
 }

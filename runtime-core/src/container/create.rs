@@ -8,7 +8,7 @@ use rustix::process::Pid;
 
 use super::{CreateOptions, agent, hooks};
 use crate::bundle::Bundle;
-use crate::cgroup::{Cgroup, Paths};
+use crate::cgroup::{Cgroup, Manager, Paths, Start};
 use crate::container::Status;
 use crate::error::{Context, Error, Result};
 use crate::hooks::{Hooks, Kind, planned};
@@ -50,7 +50,8 @@ pub(super) fn make(
     bundle.check_rootfs()?;
     options.console.check(bundle.spec().wants_terminal())?;
     let host = Host::probe()?.knowing_modules_for(bundle.spec());
-    let request = request(root, id, bundle, options, until);
+    let systemd = options.systemd.clone().map(Manager::reach).transpose()?;
+    let request = Request { systemd, ..request(root, id, bundle, options, until) };
     let plan = plan::create(bundle.spec(), &host, &request)?;
     let filters = seccomp::cache::load_all(&plan.filters, &root.cache_path())?;
     let mut maker = Maker::new(root.create(id)?, bundle, &host, request);
@@ -158,6 +159,20 @@ impl<'a> Maker<'a> {
         Ok(())
     }
 
+    /// Writes down which cgroup is about to be made.
+    fn announce(&self, paths: &Paths) -> Result<Paths> {
+        let mut paths = paths.clone();
+        paths.note_missing_ancestors()?;
+        self.entry.write_intent(&Intent {
+            version: VERSION,
+            id: self.entry.id().clone(),
+            cgroup: paths.clone(),
+            init: None,
+            bundle: self.bundle.path().to_path_buf(),
+        })?;
+        Ok(paths)
+    }
+
     fn finish(self, process: Process) -> Result<Made> {
         match self.record {
             Some(record) => Ok(Made { process, record, entry: self.entry, notify: self.notify }),
@@ -191,16 +206,15 @@ impl Keeper for Maker<'_> {
     }
 
     fn keep_cgroup(&mut self, paths: &Paths) -> Result<Cgroup> {
-        let mut paths = paths.clone();
-        paths.note_missing_ancestors()?;
-        self.entry.write_intent(&Intent {
-            version: VERSION,
-            id: self.entry.id().clone(),
-            cgroup: paths.clone(),
-            init: None,
-            bundle: self.bundle.path().to_path_buf(),
-        })?;
+        let paths = self.announce(paths)?;
         let cgroup = paths.create()?;
+        self.cgroup = Some(paths);
+        Ok(cgroup)
+    }
+
+    fn start_unit(&mut self, start: &Start, process: &Process) -> Result<Cgroup> {
+        let paths = self.announce(&start.paths)?;
+        let cgroup = paths.start(start, process.pid)?;
         self.cgroup = Some(paths);
         Ok(cgroup)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::create::write_pid_file;
 use super::{Status, agent};
-use crate::cgroup::{Cgroup, Paths};
+use crate::cgroup::{Cgroup, Paths, Start};
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::launch::{Keeper, Process};
@@ -42,6 +42,10 @@ impl Keeper for Guest<'_> {
     }
 
     fn keep_cgroup(&mut self, _: &Paths) -> Result<Cgroup> {
+        unasked()
+    }
+
+    fn start_unit(&mut self, _: &Start, _: &Process) -> Result<Cgroup> {
         unasked()
     }
 

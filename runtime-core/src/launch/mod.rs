@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::process::WaitId;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::cgroup::{Cgroup, Paths};
+use crate::cgroup::{Cgroup, Paths, Start};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Plan};
@@ -50,6 +50,8 @@ pub(crate) trait Keeper {
     fn container(&self) -> Result<BorrowedFd<'_>>;
     /// Keeps the cgroup, which was just made, for the end.
     fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
+    /// Has systemd make the cgroup around the process, and keeps it for the end.
+    fn start_unit(&mut self, start: &Start, process: &Process) -> Result<Cgroup>;
 }
 
 /// The container's first process.
@@ -149,6 +151,9 @@ impl Walk<'_> {
     fn perform(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::CreateCgroup(paths) => self.cgroup = Some(self.keeper.keep_cgroup(paths)?),
+            Action::StartUnit(start) => {
+                self.cgroup = Some(on_process(&self.born, |process| self.keeper.start_unit(start, process))?);
+            }
             Action::SetLimit(knob) => self.cgroup()?.apply(knob)?,
             Action::RestrictDevices(rules) => self.cgroup()?.restrict(rules)?,
             Action::Clone { new, join, into_cgroup } => {
@@ -381,7 +386,7 @@ fn reap(child: &OwnedFd) {
     let _ = rustix::process::waitid(WaitId::PidFd(child.as_fd()), rustix::process::WaitIdOptions::EXITED);
 }
 
-fn on_process(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<()>) -> Result<()> {
+fn on_process<T>(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<T>) -> Result<T> {
     act(&born.as_ref().ok_or_else(no_process)?.process)
 }
 

@@ -18,10 +18,11 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     let seccomp = identity::seccomp_profile(spec)?;
     labels::check(spec, host)?;
 
-    // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted. It executes init
-    // while the limits are set, and waits: it does nothing before it gets its part of this list.
+    // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted. (Systemd makes
+    // one only around a process: then that is born before, and enters it.) It executes init while the limits are set, and waits: it does nothing before it gets its part of this list.
     let (cgroup, mut limits) = limits::make_cgroup(plan, spec, host, request)?;
-    namespaces::start_process(plan, spec, host);
+    namespaces::start_process(plan, spec, limits::born_in_cgroup(host, &limits));
+    limits::enter_cgroup(plan, host, &mut limits);
     limits::limit_resources(plan, &mut limits);
 
     // Inside, in the host's tree still. The cgroup namespace's root is the cgroup that init stands in by now.

@@ -39,7 +39,7 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
     // On the host.
     let affinity = Affinity::of(spec)?;
     let cpus_chosen = affinity.is_chosen();
-    inside::start_process(plan, host, affinity);
+    inside::start_process(plan, host, &joining.container, affinity);
 
     // Into the container, whose root becomes its own; its processes don't see this one yet.
     inside::isolate(plan, host, joining.inherited_descriptors, cpus_chosen);

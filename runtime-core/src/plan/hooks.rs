@@ -50,7 +50,7 @@ pub(crate) fn hook(
     let mut draft = Draft::default();
     let plan = &mut draft;
     let origin = kind.pointer();
-    inside::start_process(plan, host, Affinity::default());
+    inside::start_process(plan, host, request, Affinity::default());
     inside::isolate(plan, host, STREAMS, false);
     let seccomp = if kind == Kind::StartContainer {
         labels::check(spec, host)?;

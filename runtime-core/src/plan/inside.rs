@@ -4,6 +4,7 @@ use super::affinity::Affinity;
 use super::draft::{Draft, path, text};
 use super::namespaces::{self, Wish};
 use super::{Action, Joining, Pointer, Request, terminal};
+use crate::cgroup::Manager;
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -15,9 +16,11 @@ fn kinds(spec: &Spec) -> Vec<Namespace> {
 }
 
 /// Starts init in the container's cgroup.
-pub(super) fn start_process(plan: &mut Draft, host: &Host, affinity: Affinity) {
+pub(super) fn start_process(plan: &mut Draft, host: &Host, container: &Request, affinity: Affinity) {
+    // A user's systemd may bring a process there that he may not bring there himself.
+    let may_be_born_there = !container.systemd.as_ref().is_some_and(Manager::is_user);
     // Where it runs before it is in the cgroup matters only if there is a before.
-    let into_cgroup = host.has_clone_into_cgroup() && affinity.initial.is_none();
+    let into_cgroup = host.has_clone_into_cgroup() && may_be_born_there && affinity.initial.is_none();
     plan.host(Pointer::NONE, Action::Clone { new: Vec::new(), join: Vec::new(), into_cgroup });
     affinity.initial.into_iter().for_each(|(origin, cpus)| plan.host(origin, Action::SetAffinity(cpus)));
     if !into_cgroup || !host.cgroups.v1.is_empty() {

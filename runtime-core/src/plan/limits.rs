@@ -5,7 +5,7 @@ use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
 use super::draft::Draft;
 use super::namespaces::Wish;
 use super::{Action, Pointer, Request};
-use crate::cgroup::{self, Paths};
+use crate::cgroup::{self, Paths, Start};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -13,13 +13,15 @@ use crate::step::{Namespace, Step};
 
 /// What is done to a cgroup when it has a process, with the fields that ask for it.
 pub(super) struct Limits {
+    /// First of all, where systemd makes it.
+    unit: Option<(Pointer, Start)>,
     /// Before the process does anything.
     resources: Vec<(Pointer, Action)>,
     /// Before the user's program does anything; the rules let init make every node.
     devices: Option<(Pointer, Action)>,
 }
 
-/// Makes the cgroup; answers where it is, and its limits.
+/// Makes the cgroup, unless that takes a process; answers where it is, and its limits.
 pub(super) fn make_cgroup(
     plan: &mut Draft,
     spec: &Spec,
@@ -29,10 +31,14 @@ pub(super) fn make_cgroup(
     let linux = spec.oci().linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_deref());
     let resources = linux.and_then(|linux| linux.resources().as_ref());
-    let planned = cgroup::plan(request.id.as_str(), path, resources, &host.cgroups)?;
+    let manager = request.systemd.as_ref().map(|manager| (manager, spec.oci().annotations()));
+    let planned = cgroup::plan(request.id.as_str(), path, resources, &host.cgroups, manager)?;
     let origin = if path.is_some() { Pointer::of("/linux/cgroupsPath") } else { Pointer::NONE };
-    plan.host(origin, Action::CreateCgroup(planned.paths.clone()));
+    if planned.start.is_none() {
+        plan.host(origin.clone(), Action::CreateCgroup(planned.paths.clone()));
+    }
     let mut limits = Limits {
+        unit: planned.start.map(|start| (origin, start)),
         resources: planned.knobs.into_iter().map(|(origin, knob)| (origin, Action::SetLimit(knob))).collect(),
         devices: planned.devices.map(|(origin, rules)| (origin, Action::RestrictDevices(rules))),
     };
@@ -41,6 +47,23 @@ pub(super) fn make_cgroup(
         limits.resources.extend(limits.devices.take());
     }
     Ok((planned.paths, limits))
+}
+
+/// Brings the process into its cgroup, as far as it wasn't born there.
+pub(super) fn enter_cgroup(plan: &mut Draft, host: &Host, limits: &mut Limits) {
+    let mut inside = born_in_cgroup(host, limits);
+    if let Some((origin, start)) = limits.unit.take() {
+        inside = start.takes_process;
+        plan.host(origin, Action::StartUnit(start));
+    }
+    if !inside || !host.cgroups.v1.is_empty() {
+        plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: inside });
+    }
+}
+
+/// Whether the process is born in its cgroup.
+pub(super) fn born_in_cgroup(host: &Host, limits: &Limits) -> bool {
+    host.has_clone_into_cgroup() && limits.unit.is_none()
 }
 
 /// Limits what the process may use.

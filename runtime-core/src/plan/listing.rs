@@ -67,6 +67,7 @@ impl Display for Action {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Action::CreateCgroup(paths) => write!(f, "make the cgroup {paths}"),
+            Action::StartUnit(start) => start.fmt(f),
             Action::SetLimit(knob) => write!(f, "set {knob}"),
             Action::RestrictDevices(rules) => write!(f, "restrict devices: {rules}"),
             Action::Clone { new, join, into_cgroup } => {

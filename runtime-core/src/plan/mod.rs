@@ -170,6 +170,8 @@ pub enum Deed {
 pub enum Action {
     /// Makes the container's cgroup, in every hierarchy that the plan names.
     CreateCgroup(cgroup::Paths),
+    /// Has systemd make the container's cgroup, around the process.
+    StartUnit(cgroup::Start),
     /// Writes one limit.
     SetLimit(cgroup::Knob),
     /// Restricts which devices may be made and opened.

@@ -114,9 +114,8 @@ impl Joined {
     }
 }
 
-pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
+pub(super) fn start_process(plan: &mut Draft, spec: &Spec, into_cgroup: bool) {
     let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
-    let into_cgroup = host.has_clone_into_cgroup();
     plan.host("/linux/namespaces", Action::Clone { new, join: Joined::of(spec).at_birth, into_cgroup });
     let (uids, gids) = id_maps(spec);
     match Wish::of(spec, Namespace::User) {
@@ -124,9 +123,6 @@ pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
         // Engines that make the namespace themselves say what is in it.
         Wish::Join(_) if !uids.is_empty() => plan.host(MAPS, Action::CheckIdMaps { uids, gids }),
         _ => {}
-    }
-    if !into_cgroup || !host.cgroups.v1.is_empty() {
-        plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::WindowSize;
+use crate::cgroup::Manager;
 use crate::spec::ContainerId;
 
 /// The circumstances of a container's creation.
@@ -37,6 +38,9 @@ pub struct Request {
     pub terminal_size: Option<WindowSize>,
     /// The socket to which a pidfd of the container's first process is sent.
     pub pidfd_socket: Option<PathBuf>,
+    /// The systemd that makes the cgroup. Without one, it is made in the file system of cgroups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd: Option<Manager>,
 }
 
 impl Request {
@@ -56,6 +60,7 @@ impl Request {
             console_socket: None,
             terminal_size: None,
             pidfd_socket: None,
+            systemd: None,
         }
     }
 }
