@@ -1,0 +1,101 @@
+//! Virtual machines from the command line: `vm prepare`, `vm run [OPTION …] -- COMMAND …`, `vm test [WORD …]`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that speaks to people")]
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use integration::vm::{self, Built, Files, Guest, Job, Kernel, World};
+
+const USAGE: &str = "\
+vm prepare                      fetches and makes what guests need
+vm run [OPTION ...] -- COMMAND  runs a command in a guest; its status is the command's
+    --world v2|v1|hybrid|systemd
+    --kernel 6.1|6.12|newest
+    --memory MEBIBYTES
+    --append WORD               adds to the kernel's command line
+    --with FILE                 puts a file or a directory into the guest's /vm
+    --built                     puts the runtime and the tests into the guest's /vm/bin
+    --time SECONDS
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["prepare"] => vm::prepare().map(|()| 0),
+        ["run", rest @ ..] => Run::parsed(rest).and_then(Run::go),
+        _ => Err(io::Error::other(USAGE)),
+    };
+    done.map_or_else(
+        |error| {
+            eprintln!("vm: {error}");
+            ExitCode::from(125)
+        },
+        ExitCode::from,
+    )
+}
+
+/// One command in one guest.
+struct Run {
+    guest: Guest,
+    files: Files,
+    built: bool,
+    time: Duration,
+    command: String,
+}
+
+impl Run {
+    fn parsed(words: &[&str]) -> io::Result<Self> {
+        let guest = Guest::new(World::V2, Kernel::V6_12);
+        let (time, command) = (Duration::from_secs(600), String::new());
+        let mut run = Self { guest, files: Files::new()?, built: false, time, command };
+        let mut rest = words;
+        loop {
+            rest = match rest {
+                ["--", command @ ..] if !command.is_empty() => {
+                    run.command = command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+                    return Ok(run);
+                }
+                ["--built", rest @ ..] => {
+                    run.built = true;
+                    rest
+                }
+                [option, value, rest @ ..] => {
+                    run.set(option, value)?;
+                    rest
+                }
+                _ => return Err(io::Error::other(USAGE)),
+            }
+        }
+    }
+
+    fn set(&mut self, option: &str, value: &str) -> io::Result<()> {
+        let wrong = || io::Error::other(format!("{option} {value}: no such option or value\n{USAGE}"));
+        match option {
+            "--world" => self.guest.world = World::named(value).ok_or_else(wrong)?,
+            "--kernel" => self.guest.kernel = Kernel::named(value).ok_or_else(wrong)?,
+            "--memory" => self.guest.memory = value.parse().map_err(|_| wrong())?,
+            "--append" => self.guest.append.push(value.into()),
+            "--with" => self.files.add(value.as_ref(), ".")?,
+            "--time" => self.time = Duration::from_secs(value.parse().map_err(|_| wrong())?),
+            _ => return Err(wrong()),
+        }
+        Ok(())
+    }
+
+    fn go(mut self) -> io::Result<u8> {
+        vm::prepare()?;
+        if self.built {
+            Built::new()?.add_to(&mut self.files)?;
+        }
+        let job = Job { script: self.command, files: self.files.disk()?, time: self.time };
+        self.guest.run(&job, io::stdout())
+    }
+}
+
+/// A word as the shell takes it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
