@@ -67,9 +67,12 @@ pub(super) const GUEST: Tree = Tree {
          systemd-journal-flush.service systemd-journal-catalog-update.service systemd-networkd.service \
          systemd-networkd.socket systemd-networkd-wait-online.service systemd-update-utmp.service systemd-udev-settle.service \
          systemd-timesyncd.service systemd-pcrphase.service systemd-random-seed.service ldconfig.service \
-         systemd-update-done.service systemd-sysusers.service systemd-machine-id-commit.service",
-        "echo guest >/etc/hostname",
-        "echo 127.0.0.1 localhost guest >/etc/hosts",
+         systemd-update-done.service systemd-sysusers.service systemd-machine-id-commit.service \
+         systemd-udev-trigger.service systemd-udev-load-credentials.service systemd-tpm2-setup.service \
+         systemd-tpm2-setup-early.service systemd-pstore.service systemd-tmpfiles-setup-dev-early.service \
+         modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service \
+         modprobe@dm_mod.service sys-kernel-debug.mount sys-kernel-tracing.mount proc-sys-fs-binfmt_misc.automount",
+        "systemctl set-default multi-user.target",
     ],
 };
 
@@ -83,7 +86,7 @@ impl Tree {
     pub(super) fn make(&self) -> io::Result<()> {
         made(&self.path(), |new| {
             let sources = self.suites.iter().map(|suite| format!("deb {MIRROR} {suite} main"));
-            let commands = self.commands.iter().map(|command| format!("--customize-hook=chroot \"$1\" {command}"));
+            let commands = self.commands.iter().map(|command| hook(command));
             let left_out = ["doc", "man", "locale", "info"]
                 .map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*"));
             let mut bootstrap = Command::new("mmdebstrap");
@@ -93,6 +96,13 @@ impl Tree {
             run(&mut bootstrap)
         })
     }
+}
+
+/// What has mmdebstrap run a command inside. The shell that reads this belongs to the host: were the command not
+/// quoted, its redirections would write there.
+fn hook(command: &str) -> String {
+    assert!(!command.contains('\''), "a command inside has no quotes of its own: {command}");
+    format!("--customize-hook=chroot \"$1\" sh -ec '{command}'")
 }
 
 /// Makes a file or a directory that is whole as soon as it has its name.
@@ -143,4 +153,14 @@ pub(super) fn stamp(recipe: &impl Hash) -> String {
 /// The error for something that ought to be in a tree.
 pub(super) fn lacking(what: &str, tree: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("there is no {what} in {}", tree.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hook;
+
+    #[test]
+    fn what_is_meant_for_a_guest_does_not_reach_the_host() {
+        assert_eq!(hook("echo a >/b"), r#"--customize-hook=chroot "$1" sh -ec 'echo a >/b'"#);
+    }
 }
