@@ -9,7 +9,9 @@ mod disks;
 mod files;
 mod guest;
 mod kernels;
+pub mod matrix;
 mod qemu;
+pub mod report;
 
 use std::path::PathBuf;
 
