@@ -55,10 +55,12 @@ fn test(words: &[&str]) -> io::Result<u8> {
     let names: Vec<_> = built.names().collect();
     let rows = matrix::chosen(words, &names)?;
     built.add_to(&mut files)?;
-    files.add(concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-core/tests").as_ref(), "source/runtime-core")?;
+    files
+        .add(concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-core/tests").as_ref(), "source/runtime-core")?;
     let disk = files.disk()?;
     let columns = all(&rows, &disk);
-    let cases = || columns.iter().flat_map(|column| column.cases.iter().map(move |case| (&column.name, case)));
+    let cases =
+        || columns.iter().flat_map(|column| column.cases.iter().map(move |case| (&column.name, case)));
     for (place, case) in cases() {
         if let Verdict::Failed(why) = &case.verdict {
             println!("---- {place}: {}, {}\n{why}", case.suite, case.name);

@@ -25,7 +25,9 @@ impl Built {
         let runtime = artifacts(&["build", "--package", "runtime-cli", "--bin", "runtime"])?;
         let of = |kind: &'static str, test: bool| {
             let ours = move |artifact: &&Artifact| artifact.kind == kind && artifact.test == test;
-            move |all: &[Artifact]| all.iter().filter(ours).map(|one| (one.name.clone(), one.path.clone())).collect::<Vec<_>>()
+            move |all: &[Artifact]| {
+                all.iter().filter(ours).map(|one| (one.name.clone(), one.path.clone())).collect::<Vec<_>>()
+            }
         };
         let mut programs = of("bin", false)(&tests);
         programs.retain(|(name, _)| name != "runtime");
@@ -82,7 +84,8 @@ impl Artifact {
 fn artifacts(arguments: &[&str]) -> io::Result<Vec<Artifact>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.args(arguments).args(["--quiet", "--message-format=json-render-diagnostics"]);
-    let output = cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stderr(Stdio::inherit()).output()?;
+    let output =
+        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stderr(Stdio::inherit()).output()?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(Artifact::read).collect()),
         false => Err(io::Error::other(format!("{cargo:?} failed"))),

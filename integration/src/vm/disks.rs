@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use super::cache;
 use super::debian::{GUEST, TOOLS, Tree, lock, made, shell, stamp};
 use super::kernels::Kernel;
-use super::cache;
 
 /// Adds the kernels' modules to a guest: `$0` is its tree, and their directories follow.
 const ADD_MODULES: &str = r#"

@@ -50,7 +50,8 @@ impl Guest {
     pub fn run(&self, job: &Job, mut said: impl Write + Send) -> io::Result<u8> {
         let place = Place::new()?;
         disks::text(&place.0.join("script"), &job.script)?;
-        disks::empty(&place.0.join("swap"), 1024)?;
+        // Less than what tests take that are to be killed.
+        disks::empty(&place.0.join("swap"), 128)?;
         disks::empty(&place.0.join("scratch"), 512)?;
         let mut machine = qemu::start(self, &job.files, &place.0)?;
         let output = machine.stdout.take();
@@ -67,12 +68,15 @@ impl Guest {
 
     /// The error of a guest that ended without an answer.
     fn lost(&self, place: &Path) -> io::Error {
-        let text = |name| String::from_utf8_lossy(&fs::read(place.join(name)).unwrap_or_default()).into_owned();
+        let text =
+            |name| String::from_utf8_lossy(&fs::read(place.join(name)).unwrap_or_default()).into_owned();
         let said = text("console") + &text("errors");
         let lines: Vec<_> = said.lines().collect();
         let last = lines.iter().skip(lines.len().saturating_sub(40)).copied().collect::<Vec<_>>().join("\n");
         let (world, kernel) = (self.world.name(), self.kernel.name());
-        io::Error::other(format!("the guest ({world}, {kernel}) ended, or was ended, before its job:\n{last}"))
+        io::Error::other(format!(
+            "the guest ({world}, {kernel}) ended, or was ended, before its job:\n{last}"
+        ))
     }
 }
 

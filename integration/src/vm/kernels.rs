@@ -102,7 +102,10 @@ impl Kernel {
     pub(super) fn image(self) -> io::Result<PathBuf> {
         let beside = self.modules()?.join("vmlinuz");
         let boot = self.tree().path().join("boot").join(format!("vmlinuz-{}", self.version()?));
-        [beside, boot].into_iter().find(|path| path.exists()).ok_or_else(|| lacking("vmlinuz", &self.tree().path()))
+        [beside, boot]
+            .into_iter()
+            .find(|path| path.exists())
+            .ok_or_else(|| lacking("vmlinuz", &self.tree().path()))
     }
 
     /// The first file system of a guest.

@@ -17,12 +17,32 @@ pub struct Row {
 }
 
 /// Everything that cgroups decide.
-const CGROUPS: &[&str] =
-    &["runtime_core", "limits", "felt", "update", "events", "pause", "lifecycle", "cycles", "exec", "ps", "sandbox"];
+const CGROUPS: &[&str] = &[
+    "runtime_core",
+    "limits",
+    "felt",
+    "update",
+    "events",
+    "pause",
+    "lifecycle",
+    "cycles",
+    "exec",
+    "ps",
+    "sandbox",
+];
 
 /// What the age of a kernel decides: calls that it lacks, and what it does otherwise.
 const KERNEL: &[&str] = &[
-    "runtime_core", "limits", "felt", "lifecycle", "namespaces", "rootfs", "process", "plumbing", "seccomp", "syntax",
+    "runtime_core",
+    "limits",
+    "felt",
+    "lifecycle",
+    "namespaces",
+    "rootfs",
+    "process",
+    "plumbing",
+    "seccomp",
+    "syntax",
 ];
 
 /// All guests; every world and every kernel is there at least once, and all tests run in the one that is likest to a
@@ -55,7 +75,9 @@ pub fn chosen(words: &[&str], suites: &[&str]) -> io::Result<Vec<Row>> {
     let named: Vec<_> = words.iter().copied().filter(|word| !is_place(word)).collect();
     if let Some(unknown) = named.iter().find(|word| !suites.contains(word)) {
         let known = suites.join(", ");
-        return Err(io::Error::other(format!("{unknown:?} is no world, kernel or suite; suites are {known}")));
+        return Err(io::Error::other(format!(
+            "{unknown:?} is no world, kernel or suite; suites are {known}"
+        )));
     }
     let fits = |world, kernel| {
         (worlds.is_empty() || worlds.contains(&world)) && (kernels.is_empty() || kernels.contains(&kernel))
@@ -67,9 +89,14 @@ pub fn chosen(words: &[&str], suites: &[&str]) -> io::Result<Vec<Row>> {
     let programs = |usual: &[&str]| match (named.is_empty(), usual.is_empty()) {
         (false, _) => named.iter().map(|&name| name.to_owned()).collect(),
         (true, true) => all_of(suites),
-        (true, false) => suites.iter().filter(|name| usual.contains(name)).map(|&name| name.to_owned()).collect(),
+        (true, false) => {
+            suites.iter().filter(|name| usual.contains(name)).map(|&name| name.to_owned()).collect()
+        }
     };
-    Ok(places.into_iter().map(|(world, kernel, usual)| Row { world, kernel, suites: programs(usual) }).collect())
+    Ok(places
+        .into_iter()
+        .map(|(world, kernel, usual)| Row { world, kernel, suites: programs(usual) })
+        .collect())
 }
 
 fn all_of(suites: &[&str]) -> Vec<String> {
@@ -124,7 +151,10 @@ mod tests {
     #[test]
     fn words_choose() {
         let rows = chosen(&["systemd", "6.12", "hooks"], SUITES).unwrap();
-        assert_eq!((rows.len(), rows[0].name().as_str(), rows[0].suites.as_slice()), (1, "systemd 6.12", &["hooks".to_owned()][..]));
+        assert_eq!(
+            (rows.len(), rows[0].name().as_str(), rows[0].suites.as_slice()),
+            (1, "systemd 6.12", &["hooks".to_owned()][..])
+        );
         let rows = chosen(&["v1", "newest"], SUITES).unwrap();
         assert_eq!((rows.len(), rows[0].name().as_str(), rows[0].suites.len()), (1, "v1 newest", 3));
         assert_eq!(chosen(&[], SUITES).unwrap().len(), ROWS.len());

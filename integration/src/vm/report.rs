@@ -39,7 +39,11 @@ pub fn read(said: &str) -> Vec<Case> {
         cases.extend(found);
         if status.trim() != "0" && !failed {
             let why = format!("ended with status {}:\n{}", status.trim(), last_lines(output, 30));
-            cases.push(Case { suite: suite.into(), name: "(its program)".into(), verdict: Verdict::Failed(why) });
+            cases.push(Case {
+                suite: suite.into(),
+                name: "(its program)".into(),
+                verdict: Verdict::Failed(why),
+            });
         }
     }
     cases
@@ -89,7 +93,8 @@ pub fn markdown(columns: &[Column]) -> String {
     }
     let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
     let _ = writeln!(text, "\n| tests | {} |\n|---|{}", names.join(" | "), "---:|".repeat(names.len()));
-    let suites: BTreeSet<_> = columns.iter().flat_map(|column| &column.cases).map(|case| &case.suite).collect();
+    let suites: BTreeSet<_> =
+        columns.iter().flat_map(|column| &column.cases).map(|case| &case.suite).collect();
     for suite in suites {
         let cells: Vec<_> = columns.iter().map(|column| cell(column, suite)).collect();
         let _ = writeln!(text, "| {suite} | {} |", cells.join(" | "));

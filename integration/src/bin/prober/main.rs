@@ -21,7 +21,9 @@ fn main() {
         hunt::hunt();
     }
     if std::env::args().nth(1).as_deref() == Some("hugepages") {
-        return hugepages::take(std::env::args().nth(2).and_then(|word| word.parse().ok()).unwrap_or_default());
+        return hugepages::take(
+            std::env::args().nth(2).and_then(|word| word.parse().ok()).unwrap_or_default(),
+        );
     }
     let question = std::env::args().nth(1).unwrap_or_else(|| String::from("{}"));
     let question: Value = serde_json::from_str(&question).unwrap_or_default();
