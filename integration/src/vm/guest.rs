@@ -29,7 +29,7 @@ pub struct Guest {
 pub struct Job {
     /// Run by `sh` as root.
     pub script: String,
-    /// A disk that the guest sees at `/vm`, made by [`pack`].
+    /// A disk that the guest sees at `/vm`, made by [`Files`](super::Files).
     pub files: PathBuf,
     /// How long all of it may take.
     pub time: Duration,
