@@ -3,14 +3,20 @@
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
 
-use crate::cgroup::{Hierarchies, Paths};
+use crate::cgroup::{Closed, Hierarchies, Paths};
 use crate::error::{Context, Error, Result};
 
 /// Facts about the machine and the caller that a plan depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {
-    /// The cgroup hierarchies and where this process is in them.
+    /// The cgroup hierarchies in which a container gets a cgroup, and where this process is in them.
     pub cgroups: Hierarchies,
+    /// Those in which it gets none.
+    pub closed: Option<Closed>,
+    /// The effective user of this process.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
     /// The capability bounding set of this process, bit n for capability n.
     pub bounding: u64,
     /// The permitted capabilities of this process.
@@ -21,11 +27,16 @@ pub struct Host {
     pub on_some_cpus: bool,
     /// Whether this process has supplementary groups.
     pub has_groups: bool,
+    /// Whether it has some that nobody can leave in its user namespace.
+    pub denies_groups: bool,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
     /// How many descriptors a process may have (`RLIMIT_NOFILE`, soft).
     pub descriptor_limit: u64,
 }
+
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
 
 impl Host {
     /// Looks at this machine.
@@ -34,6 +45,16 @@ impl Host {
     /// `/proc` is missing, or says nothing about this process.
     pub fn probe() -> Result<Self> {
         Self::with(Hierarchies::probe()?)
+    }
+
+    /// Looks at this machine, for a container whose cgroup is there, wherever its maker could make one.
+    ///
+    /// # Errors
+    /// As for [`Host::probe`].
+    pub fn probe_around(cgroup: &Paths) -> Result<Self> {
+        let mut host = Self::probe()?;
+        host.close(&|place| !cgroup.is_at(place), String::new());
+        Ok(host)
     }
 
     /// Looks at this machine, for a process that goes into a container's cgroup: where that lies is known.
@@ -50,15 +71,23 @@ impl Host {
         let set = |name: &str| {
             hexadecimal(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
         };
+        let id = |name: &str| {
+            effective(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
+        };
+        let has_groups = status
+            .lines()
+            .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty()));
         Ok(Host {
-            cgroups,
+            closed: None,
+            uid: id("Uid:")?,
+            gid: id("Gid:")?,
             bounding: set("CapBnd:")?,
             permitted: set("CapPrm:")?,
             ignored_signals: set("SigIgn:")?,
             on_some_cpus: !has_all_cpus(&status),
-            has_groups: status
-                .lines()
-                .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty())),
+            denies_groups: has_groups && cgroups.owner != Some(0) && denies_groups(),
+            has_groups,
+            cgroups,
             descriptor_limit: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
         })
@@ -68,6 +97,12 @@ impl Host {
     pub fn has_clone_into_cgroup(&self) -> bool {
         // KERNEL(5.7): CLONE_INTO_CGROUP.
         self.kernel >= (5, 7) && self.cgroups.v2.is_some()
+    }
+
+    /// Whether this process may map any ids of its user namespace into another one.
+    pub fn may_map_any_ids(&self) -> bool {
+        let both = 1 << CAP_SETUID | 1 << CAP_SETGID;
+        self.permitted & both == both
     }
 
     /// The kernel's capabilities, which a new user namespace grants in full.
@@ -107,6 +142,16 @@ fn hexadecimal(status: &str, name: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
+fn denies_groups() -> bool {
+    read_short("/proc/self/setgroups").is_ok_and(|word| word.trim() == "deny")
+}
+
+/// The second id of a line: after the real one, before the saved one and that for files.
+fn effective(status: &str, name: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 fn kernel_version(release: &str) -> (u32, u32) {
     let mut numbers =
         release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
@@ -130,6 +175,8 @@ mod tests {
         assert_eq!(hexadecimal(status, "SigIgn:"), Some(1 << 12));
         assert_eq!(hexadecimal(status, "CapBnd:"), Some(0x1ff_feff_ffff));
         assert_eq!(hexadecimal(status, "CapPrm:"), None);
+        assert_eq!(effective("Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n", "Gid:"), Some(6));
+        assert_eq!(effective("Uid:\t1\n", "Uid:"), None);
     }
 
     #[test]

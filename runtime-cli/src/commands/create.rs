@@ -58,10 +58,6 @@ pub(super) fn bundle_path(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 /// They ask for what can't be done.
 pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<CreateOptions, Failure> {
     refuse(session.systemd_cgroup, "--systemd-cgroup is not supported yet: run without it, with cgroupfs")?;
-    refuse(
-        session.without_cgroup,
-        "--cgroup-manager=disabled is not supported yet: every container gets a cgroup",
-    )?;
     Ok(CreateOptions {
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),
@@ -71,7 +67,15 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
         pid_file: path_of(matches, "pid-file").map(|path| absolute(path)).transpose()?,
         pidfd_socket: path_of(matches, "pidfd-socket").map(|path| absolute(path)).transpose()?,
         console: Console::default(),
+        without_cgroup: session.without_cgroup,
+        helper_directories: helper_directories(),
     })
+}
+
+/// The directories of PATH, and those where an administrator's programs are.
+fn helper_directories() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/bin", "/bin"].map(PathBuf::from)).collect()
 }
 
 /// Who gets the terminal.

@@ -30,7 +30,9 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let bundle = open_bundle(&path, session.log)?;
     let request =
         plan::Request { no_pivot: is_set(matches, "no-pivot"), ..plan::Request::new(&id, bundle.rootfs()) };
-    let plan = plan::create(bundle.spec(), &Host::probe()?, &request).map_err(Error::from)?;
+    let mut host = Host::probe()?;
+    host.look_for_access(bundle.spec(), &id).map_err(Error::from)?;
+    let plan = plan::create(bundle.spec(), &host, &request).map_err(Error::from)?;
     match text_of(matches, "format") {
         "json" => output::print_pretty(&plan.to_json()),
         _ => output::print(&plan.to_string()),

@@ -6,6 +6,7 @@
 //! is nothing left.
 
 mod change;
+mod closed;
 mod convert;
 mod create;
 mod devices;
@@ -40,6 +41,7 @@ use oci_spec::runtime::LinuxResources;
 use crate::error::ConfigError;
 use crate::plan::Pointer;
 
+pub use closed::Closed;
 pub use devices::DeviceRules;
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
@@ -75,10 +77,24 @@ pub fn plan(
     resources: Option<&LinuxResources>,
     hierarchies: &Hierarchies,
 ) -> Result<Planned, ConfigError> {
+    let planned = plan_limits(id, cgroups_path, resources, hierarchies)?;
+    Ok(Planned { devices: devices(resources, hierarchies)?, ..planned })
+}
+
+/// The same where nobody can restrict devices.
+///
+/// # Errors
+/// As for [`plan`].
+pub(crate) fn plan_limits(
+    id: &str,
+    cgroups_path: Option<&Path>,
+    resources: Option<&LinuxResources>,
+    hierarchies: &Hierarchies,
+) -> Result<Planned, ConfigError> {
     let knobs = resources.map_or(Ok(Vec::new()), |wanted| knobs::knobs(wanted, hierarchies))?;
     let enabled = knobs::enabled(&knobs, resources, hierarchies);
     let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
-    Ok(Planned { paths, knobs, devices: devices(resources, hierarchies)? })
+    Ok(Planned { paths, knobs, devices: None })
 }
 
 fn devices(

@@ -55,6 +55,11 @@ pub struct CreateOptions {
     pub console: Console,
     /// A UNIX stream socket that is sent a pidfd of the container's first process, with the word `standard`.
     pub pidfd_socket: Option<PathBuf>,
+    /// Make no cgroup: limits are refused then, and nobody restricts devices.
+    pub without_cgroup: bool,
+    /// Where `newuidmap` and `newgidmap` are looked for, should they be needed; directories that aren't absolute are left
+    /// out.
+    pub helper_directories: Vec<PathBuf>,
 }
 
 /// How a container is started.

@@ -85,8 +85,9 @@ impl Start {
 
     /// The sentence about a failed step: the plan is made again to know what the step's number means.
     fn explain(&self, heard: Heard) -> Error {
-        let plan =
-            self.spec().and_then(|spec| Ok(plan::create(&spec, &Host::probe()?, &self.record.request)?));
+        let plan = self.spec().and_then(|spec| {
+            Ok(plan::create(&spec, &Host::probe_around(&self.record.cgroup)?, &self.record.request)?)
+        });
         match plan {
             Ok(plan) => unexpected(&plan, heard),
             Err(error) => error,

@@ -3,6 +3,7 @@
 mod clone;
 mod descriptors;
 pub(crate) mod dialogue;
+mod id_map_helper;
 mod id_maps;
 mod image;
 mod loans;
@@ -21,7 +22,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::cgroup::{Cgroup, Paths};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
-use crate::plan::{Action, Deed, Plan};
+use crate::plan::{Action, Deed, Loan, Plan};
 use crate::step::{Namespace, Step};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
@@ -44,6 +45,8 @@ pub(crate) trait Keeper {
     fn start_socket(&mut self) -> Result<OwnedFd>;
     /// The container's first process, whose namespaces a further one enters.
     fn container(&self) -> Result<BorrowedFd<'_>>;
+    /// Where helpers that map ids are looked for.
+    fn helper_directories(&self) -> &[PathBuf];
     /// Keeps the cgroup, which was just made, for the end.
     fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
 }
@@ -154,15 +157,21 @@ impl Walk<'_> {
                 cpus.below(CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
                 sched_setaffinity(pid, &set).doing(|| "sched_setaffinity".into())?;
             }
-            Action::WriteIdMaps { uids, gids } => {
-                id_maps::write(self.process()?.pid, uids, gids)?;
+            Action::WriteIdMaps { uids, uids_by, gids, gids_by } => {
+                let writer =
+                    id_maps::Writer { pid: self.process()?.pid, helpers: self.keeper.helper_directories() };
+                writer.write(uids, *uids_by, gids, *gids_by)?;
                 self.born()?.dialogue.go().doing(lost)?;
             }
             Action::EnterCgroup { born_inside } => self.cgroup()?.enter(self.process()?.pid, *born_inside)?,
             Action::LendNamespace(namespace) => self.lend(loans::open_joined(namespace)?)?,
             Action::LendMount(loan) => {
                 let own = || loans::open_namespace(Namespace::User, &user_namespace_of(self.process()?));
-                self.lend(loans::open(loan, own)?)?;
+                let opened = match loans::open(loan, own) {
+                    Err(error) if loans::is_up_to_root(&error) => self.open_there(loan)?,
+                    opened => opened?,
+                };
+                self.lend(opened)?;
             }
             Action::LendStartSocket => {
                 let socket = self.keeper.start_socket()?;
@@ -191,6 +200,13 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Who has no privileges over the host's mounts has them over the container's.
+    fn open_there(&mut self, loan: &Loan) -> Result<OwnedFd> {
+        // As long as the process shares our memory, it is as well protected from visitors as we are.
+        self.born_mut()?.memory.take();
+        loans::open_there(loan, self.process()?.pidfd.as_fd())
     }
 
     /// A copy: what the keeper has can't be held on to while the walk goes on.

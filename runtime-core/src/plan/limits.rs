@@ -1,11 +1,12 @@
 //! The cgroup and its limits, and the limits of the process itself.
 
-use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
+use oci_spec::runtime::{LinuxResources, PosixRlimit, PosixRlimitType};
 
+use super::capabilities::SYS_ADMIN;
 use super::draft::Draft;
 use super::namespaces::Wish;
 use super::{Action, Pointer, Request};
-use crate::cgroup::{self, Paths};
+use crate::cgroup::{self, Closed, Hierarchy, Paths};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -29,9 +30,15 @@ pub(super) fn make_cgroup(
     let linux = spec.oci().linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_deref());
     let resources = linux.and_then(|linux| linux.resources().as_ref());
-    let planned = cgroup::plan(request.id.as_str(), path, resources, &host.cgroups)?;
-    let origin = if path.is_some() { Pointer::of("/linux/cgroupsPath") } else { Pointer::NONE };
-    plan.host(origin, Action::CreateCgroup(planned.paths.clone()));
+    if let (Some(wanted), Some(closed)) = (resources, &host.closed) {
+        refuse_closed(wanted, host, closed)?;
+    }
+    let plan_cgroup = if restricts_devices(host) { cgroup::plan } else { cgroup::plan_limits };
+    let planned = plan_cgroup(request.id.as_str(), path, resources, &host.cgroups)?;
+    if host.closed.is_none() || !planned.paths.is_empty() {
+        let origin = if path.is_some() { Pointer::of("/linux/cgroupsPath") } else { Pointer::NONE };
+        plan.host(origin, Action::CreateCgroup(planned.paths.clone()));
+    }
     let mut limits = Limits {
         resources: planned.knobs.into_iter().map(|(origin, knob)| (origin, Action::SetLimit(knob))).collect(),
         devices: planned.devices.map(|(origin, rules)| (origin, Action::RestrictDevices(rules))),
@@ -41,6 +48,33 @@ pub(super) fn make_cgroup(
         limits.resources.extend(limits.devices.take());
     }
     Ok((planned.paths, limits))
+}
+
+/// Whether there is anybody to restrict devices: a cgroup, and for version 2 privileges too. An ordinary user has neither;
+/// then a container, which is in a user namespace, can make no device, and opens of those that are attached what the
+/// host lets its user open.
+fn restricts_devices(host: &Host) -> bool {
+    let may_load_programs = host.permitted & SYS_ADMIN != 0;
+    match host.cgroups.v1_with("devices") {
+        Some(_) => true,
+        None if host.cgroups.v2.is_some() => may_load_programs,
+        // Without any hierarchy that is an error, unless it is what somebody wanted.
+        None => host.closed.is_none(),
+    }
+}
+
+/// A limit in a hierarchy in which the container gets no cgroup is refused, never left out.
+fn refuse_closed(wanted: &LinuxResources, host: &Host, closed: &Closed) -> Result<(), ConfigError> {
+    for (origin, knob) in cgroup::plan_limits("any", None, Some(wanted), &host.mounted_cgroups())?.knobs {
+        let is_closed = match knob.hierarchy {
+            Hierarchy::V1(controller) => host.cgroups.v1_with(controller).is_none(),
+            Hierarchy::V2 => host.cgroups.v2.is_none(),
+        };
+        if is_closed {
+            return Err(ConfigError::new(origin, format!("cannot set {knob}: {}", closed.why)));
+        }
+    }
+    Ok(())
 }
 
 /// Limits what the process may use.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
 use super::draft::{Draft, text};
-use super::{Action, IdMap, NamespaceAt, Owned, Pointer, Request};
+use super::{Action, IdMap, MapWriter, NamespaceAt, Owned, Pointer, Request};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -119,20 +119,37 @@ pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host) {
     let into_cgroup = host.has_clone_into_cgroup();
     plan.host("/linux/namespaces", Action::Clone { new, join: Joined::of(spec).at_birth, into_cgroup });
     if Wish::of(spec, Namespace::User) == Wish::New {
-        plan.host("/linux/uidMappings", id_maps(spec));
+        plan.host("/linux/uidMappings", id_maps(spec, host));
     }
-    if !into_cgroup || !host.cgroups.v1.is_empty() {
+    let has_cgroup = host.closed.is_none() || host.cgroups.v2.is_some();
+    if !into_cgroup && has_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: into_cgroup });
     }
 }
 
-fn id_maps(spec: &Spec) -> Action {
+fn id_maps(spec: &Spec, host: &Host) -> Action {
     let linux = spec.oci().linux().as_ref();
     let maps = |list: Option<&Vec<LinuxIdMapping>>| id_map(list.map_or(&[], Vec::as_slice));
-    Action::WriteIdMaps {
-        uids: maps(linux.and_then(|linux| linux.uid_mappings().as_ref())),
-        gids: maps(linux.and_then(|linux| linux.gid_mappings().as_ref())),
-    }
+    let uids = maps(linux.and_then(|linux| linux.uid_mappings().as_ref()));
+    let gids = maps(linux.and_then(|linux| linux.gid_mappings().as_ref()));
+    let writer = |map: &[IdMap], own, alone| match map {
+        _ if host.may_map_any_ids() => MapWriter::Ourselves,
+        [IdMap { outside, size: 1, .. }] if *outside == own => alone,
+        _ => MapWriter::Helper,
+    };
+    let uids_by = writer(&uids, host.uid, MapWriter::Ourselves);
+    let gids_by = writer(&gids, host.gid, MapWriter::WithoutGroups);
+    Action::WriteIdMaps { uids, uids_by, gids, gids_by }
+}
+
+/// Whether nobody can change the groups of a process in the container's new user namespace.
+pub(super) fn denies_groups(spec: &Spec, host: &Host) -> bool {
+    host.denies_groups
+        || match Wish::of(spec, Namespace::User) {
+            Wish::New => matches!(id_maps(spec, host), Action::WriteIdMaps { gids, gids_by, .. }
+            if gids.is_empty() || gids_by == MapWriter::WithoutGroups),
+            Wish::Host | Wish::Join(_) => false,
+        }
 }
 
 /// A map of config.json as the plan's.

@@ -4,6 +4,7 @@
 #[path = "x86_64.rs"]
 pub(crate) mod arch;
 pub(crate) mod bpf;
+pub(crate) mod errand;
 pub(crate) mod inherited;
 pub(crate) mod mount;
 pub(crate) mod process;
