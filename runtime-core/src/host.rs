@@ -29,6 +29,8 @@ pub struct Host {
     pub has_groups: bool,
     /// Whether it has some that nobody can leave in its user namespace.
     pub denies_groups: bool,
+    /// Whether its user namespace is not the first one, where nobody can make devices.
+    pub in_user_namespace: bool,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
     /// How many descriptors a process may have (`RLIMIT_NOFILE`, soft).
@@ -77,15 +79,18 @@ impl Host {
         let has_groups = status
             .lines()
             .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty()));
+        let uid = id("Uid:")?;
+        let is_root = owned_by_root(&cgroups, uid);
         Ok(Host {
             closed: None,
-            uid: id("Uid:")?,
+            uid,
             gid: id("Gid:")?,
             bounding: set("CapBnd:")?,
             permitted: set("CapPrm:")?,
             ignored_signals: set("SigIgn:")?,
             on_some_cpus: !has_all_cpus(&status),
-            denies_groups: has_groups && cgroups.owner != Some(0) && denies_groups(),
+            denies_groups: has_groups && denies_groups(),
+            in_user_namespace: !is_root && in_user_namespace(),
             has_groups,
             cgroups,
             descriptor_limit: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
@@ -97,6 +102,11 @@ impl Host {
     pub fn has_clone_into_cgroup(&self) -> bool {
         // KERNEL(5.7): CLONE_INTO_CGROUP.
         self.kernel >= (5, 7) && self.cgroups.v2.is_some()
+    }
+
+    /// Whether this process is root, and not only of a user namespace.
+    pub(crate) fn is_root(&self) -> bool {
+        owned_by_root(&self.cgroups, self.uid)
     }
 
     /// Whether this process may map any ids of its user namespace into another one.
@@ -140,6 +150,18 @@ fn has_all_cpus(status: &str) -> bool {
 fn hexadecimal(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// Root of a user namespace sees the host's directories in somebody else's hands. This costs nothing, unlike a look at the
+/// namespace's map.
+fn owned_by_root(cgroups: &Hierarchies, uid: u32) -> bool {
+    uid == 0 && cgroups.owner == Some((0, 0))
+}
+
+/// The first one maps all ids to themselves.
+pub(crate) fn in_user_namespace() -> bool {
+    let map = read_short("/proc/self/uid_map").unwrap_or_default();
+    !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn denies_groups() -> bool {

@@ -139,7 +139,7 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
     });
     let v1 = v1.iter().map(|names| hierarchy(names)).collect();
     Host {
-        cgroups: Hierarchies { v1, v2, owner: Some(0) },
+        cgroups: Hierarchies { v1, v2, owner: Some((0, 0)) },
         closed: None,
         uid: 0,
         gid: 0,
@@ -149,6 +149,7 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
         kernel: (6, 12),
         has_groups: false,
         denies_groups: false,
+        in_user_namespace: false,
         on_some_cpus: false,
         descriptor_limit: 1024,
     }

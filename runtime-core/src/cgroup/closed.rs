@@ -28,7 +28,7 @@ impl Host {
     /// # Errors
     /// `cgroupsPath` names no cgroup.
     pub fn look_for_access(&mut self, spec: &Spec, id: &ContainerId) -> Result<(), ConfigError> {
-        if self.cgroups.owner == Some(self.uid) && self.uid == 0 {
+        if self.is_root() {
             return Ok(());
         }
         let wanted = spec.oci().linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());

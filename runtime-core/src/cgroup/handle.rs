@@ -12,6 +12,7 @@ use super::knobs::{Hierarchy, Knob, Tolerance};
 use super::paths::Place;
 use super::{ebpf, exceptions, files};
 use crate::error::{Context, Error, Result};
+use crate::host::in_user_namespace;
 use crate::sys::bpf;
 
 /// A container's cgroup, open in every hierarchy.
@@ -147,12 +148,6 @@ fn restrict_v2(room: &Room, rules: &DeviceRules) -> Result<()> {
     };
     let old = if room.fresh { Vec::new() } else { ours(cgroup).doing(|| cannot_attach(room))? };
     replace(cgroup, &program, &old).doing(|| cannot_attach(room))
-}
-
-/// The first one maps all ids to themselves.
-fn in_user_namespace() -> bool {
-    let map = files::read(CWD, "/proc/self/uid_map".as_ref()).unwrap_or_default();
-    !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn cannot_attach(room: &Room) -> String {

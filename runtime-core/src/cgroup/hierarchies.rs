@@ -22,8 +22,8 @@ pub struct Hierarchies {
     pub v1: Vec<V1>,
     /// The one of version 2.
     pub v2: Option<V2>,
-    /// The user who owns the directory below which they are usually mounted, as far as our user namespace knows.
-    pub owner: Option<u32>,
+    /// Whose the directory is below which they are usually mounted, user and group, as our user namespace numbers them.
+    pub owner: Option<(u32, u32)>,
 }
 
 /// A hierarchy of version 1.
@@ -126,7 +126,7 @@ impl Hierarchies {
         let own = read_short("/proc/self/cgroup")?;
         // Only version 2 has such a file.
         let usual = stat(USUAL).ok();
-        let owner = usual.as_ref().map(|usual| usual.st_uid);
+        let owner = usual.as_ref().map(|usual| (usual.st_uid, usual.st_gid));
         if let (true, Ok(controllers)) = (usual.is_some_and(is_root), controllers_at(Path::new(USUAL))) {
             return Ok(Hierarchies { owner, ..Self::unified(&own, controllers)? });
         }

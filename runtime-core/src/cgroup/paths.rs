@@ -189,7 +189,8 @@ impl Paths {
             own: top.clone(),
             controllers: place.controllers.clone(),
         });
-        Hierarchies { v1: v1.collect(), v2, owner: None }
+        // Who owns them all is of no interest any more.
+        Hierarchies { v1: v1.collect(), v2, owner: Some((0, 0)) }
     }
 
     /// Whether there is no hierarchy at all.

@@ -6,6 +6,7 @@ mod delete;
 mod exec;
 mod guest;
 mod hooks;
+mod members;
 mod pause;
 mod running;
 mod start;
@@ -206,11 +207,11 @@ impl Container {
         match (named, all) {
             (Some(Signal::KILL), _) if all || !record.private_pid_namespace => {
                 self.refuse_stopped(&record)?;
-                record.cgroup.kill_all(deadline)
+                members::signal_all(&record, Signal::KILL, deadline)
             }
             (Some(named), true) => {
                 self.refuse_stopped(&record)?;
-                record.cgroup.signal_all(named, deadline)
+                members::signal_all(&record, named, deadline)
             }
             _ => {
                 let process = self.process(&record)?;
@@ -230,7 +231,7 @@ impl Container {
     /// # Errors
     /// It is gone, or its cgroup can't be read.
     pub fn pids(&self) -> Result<Vec<u32>> {
-        self.record()?.cgroup.pids()
+        members::pids(&self.record()?)
     }
 
     /// What the container has used so far.

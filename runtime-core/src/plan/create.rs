@@ -27,7 +27,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     rootfs::mount(plan, spec, request)?;
     mounts::make(plan, spec, host, &cgroup)?;
     notify::mount(plan, spec, request)?;
-    rootfs::make_devices(plan, spec)?;
+    rootfs::make_devices(plan, spec, host)?;
     // Hooks see the mounts, and the host's tree beside them: some add mounts of their own.
     hooks::before_pivot(plan, spec);
     // While something may be made in /dev.
