@@ -11,6 +11,8 @@ run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Somebody sits at a terminal.
 test test-engines: NEEDS += tmux=tmux
+# Users other than root map ids.
+test: NEEDS += newuidmap=uidmap
 # Engines, and what they and their tests call; a program is looked for in PATH.
 test-engines: NEEDS += dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \

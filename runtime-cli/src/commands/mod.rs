@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
             return Ok(StateRoot::open(path)?);
         }
         let default = compat::default_root();
-        let root = StateRoot::open(&default.path)?;
+        let root = StateRoot::open(&default.path).map_err(|error| compat::advise(error, &default))?;
         if default.private {
             compat::keep_from_cleaners(&default.path);
         }
