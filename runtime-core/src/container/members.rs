@@ -29,13 +29,15 @@ pub(super) fn signal_all(record: &Record, signal: Signal, deadline: Instant) -> 
     }
 }
 
-/// Until there are no new ones.
+/// The first process comes last: nobody knows any more who belonged to it when it is dead. With a pid namespace it takes
+/// all others along.
 fn signal_family(record: &Record, signal: Signal, deadline: Instant) -> Result<()> {
-    let mut done = BTreeSet::new();
+    let first = record.init.pid.unsigned_abs();
+    let mut done = BTreeSet::from([first]);
     loop {
         let new: Vec<u32> = family(record)?.difference(&done).copied().collect();
-        if new.is_empty() {
-            return Ok(());
+        if new.is_empty() || signal == Signal::KILL && record.private_pid_namespace {
+            return signal_one(record, first, signal);
         }
         for pid in &new {
             signal_one(record, *pid, signal)?;
