@@ -1,7 +1,8 @@
 //! Plans as text: one directory below `tests/plans` for each case, about one thing each.
 //!
 //! A case is a `config.json` and what comes of it on one host or several: `plan.txt` on a host with cgroup2 alone,
-//! `plan.v1.txt` with version 1 alone, `plan.hybrid.txt` with both, or `error.txt` where it is refused (by the parser,
+//! `plan.v1.txt` with version 1 alone, `plan.hybrid.txt` with both, `plan.user.txt` and `plan.user-with-cgroup.txt` for an
+//! ordinary user, or `error.txt` where it is refused (by the parser,
 //! or by the planner on the first host). A `request.json` changes what the caller asks for besides.
 //!
 //! With `UPDATE_PLANS` in the environment the texts are written anew: read the difference before you commit it.
@@ -11,7 +12,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runtime_core::cgroup::{Hierarchies, V1, V2};
+use runtime_core::cgroup::{Closed, Hierarchies, V1, V2};
 use runtime_core::error::ConfigError;
 use runtime_core::plan::{self, Joining, Request};
 use runtime_core::spec::ExecProcess;
@@ -21,8 +22,13 @@ use serde_json::Value;
 type MakeHost = fn() -> Host;
 
 /// The hosts for which plans are made, by the name of the file with the plan.
-const HOSTS: [(&str, MakeHost); 3] =
-    [("plan.txt", unified), ("plan.v1.txt", version_1), ("plan.hybrid.txt", hybrid)];
+const HOSTS: [(&str, MakeHost); 5] = [
+    ("plan.txt", unified),
+    ("plan.v1.txt", version_1),
+    ("plan.hybrid.txt", hybrid),
+    ("plan.user.txt", ordinary_user),
+    ("plan.user-with-cgroup.txt", user_with_cgroup),
+];
 
 const REFUSAL: &str = "error.txt";
 
@@ -185,6 +191,18 @@ fn version_1() -> Host {
         "name=systemd",
     ];
     Host { kernel: (5, 4), ..host(&hierarchies, None) }
+}
+
+/// Cgroup2, for user 1000 who has been given a part of it.
+fn user_with_cgroup() -> Host {
+    Host { uid: 1000, gid: 1000, permitted: 0, ..unified() }
+}
+
+/// The same for one who has been given nothing.
+fn ordinary_user() -> Host {
+    let Host { cgroups: hierarchies, .. } = unified();
+    let closed = Closed { hierarchies, why: "this user may make no cgroup".into() };
+    Host { cgroups: Hierarchies::default(), closed: Some(closed), ..user_with_cgroup() }
 }
 
 /// Version 1 with most controllers, and version 2 beside it with the rest.

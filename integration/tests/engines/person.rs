@@ -1,5 +1,6 @@
 //! Podman of an ordinary user, with the configuration that the README shows.
 
+use integration::engines::image::IMAGE;
 use integration::engines::person::Person;
 use integration::engines::report::Run;
 use integration::engines::{Case, Subject, case};
@@ -102,6 +103,7 @@ fn volumes(person: &Person) {
 
 fn host_network(person: &Person) {
     let here = person.room.run("readlink", &["/proc/self/ns/net"]).ok().stdout;
-    let seen = person.run(&["--network", "host"], &["readlink", "/proc/self/ns/net"]).ok().stdout;
+    let look = ["run", "--rm", "--network", "host", IMAGE, "readlink", "/proc/self/ns/net"];
+    let seen = person.podman(&look).ok().stdout;
     assert_eq!(seen, here);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::clone::{Request, UserNamespace, birth};
 use super::dialogue::Dialogue;
-use super::{id_map_helper, image, loans, procfs};
+use super::{image, loans, procfs, subids};
 use crate::error::{Context, Result};
 use crate::plan::{IdMap, MapWriter};
 use crate::step::Namespace;
@@ -33,7 +33,7 @@ impl Writer<'_> {
 
     fn write_one(&self, map: &[IdMap], by: MapWriter, file: &str, helper: &str) -> Result<()> {
         if by == MapWriter::Helper {
-            return id_map_helper::write(helper, self.helpers, self.pid, map);
+            return subids::write(helper, self.helpers, self.pid, map);
         }
         if by == MapWriter::WithoutGroups {
             // Before the map, or the kernel refuses it.

@@ -3,12 +3,12 @@
 mod clone;
 mod descriptors;
 pub(crate) mod dialogue;
-mod id_map_helper;
 mod id_maps;
 mod image;
 mod loans;
 mod procfs;
 mod report;
+mod subids;
 mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -85,7 +85,11 @@ impl Display for Action {
                 let by = |writer, helper| if writer == MapWriter::Helper { helper } else { "" };
                 let (uids_by, helper) = (by(*uids_by, " by newuidmap"), by(*gids_by, " by newgidmap"));
                 write!(f, "map user ids {}{uids_by} and group ids {}{helper}", Maps(uids), Maps(gids))?;
-                if *gids_by == MapWriter::WithoutGroups { write!(f, ", for good") } else { Ok(()) }
+                if *gids_by == MapWriter::WithoutGroups {
+                    write!(f, ", without further groups")
+                } else {
+                    Ok(())
+                }
             }
             Action::EnterCgroup { .. } => write!(f, "put it into the cgroup"),
             Action::LendNamespace(NamespaceAt { kind, path, .. }) => {
