@@ -19,7 +19,7 @@ use rustix::thread::{
 };
 
 use crate::runtime::runtime;
-use crate::world::{CGROUPS, World, mount_lone_cgroup2};
+use crate::world::{CGROUPS, World, mount_lone_cgroup2, stay};
 
 /// The user's id, and that of his group.
 pub const UID: u32 = 20_000;
@@ -133,8 +133,8 @@ fn home(world: World) -> &'static Home {
             let made = settle(world);
             let living = made.is_ok();
             send.send(made).expect("the test waits for its user");
-            while living {
-                thread::park();
+            if living {
+                stay();
             }
         });
         let made = receive.recv().expect("the thread answers before it sleeps");

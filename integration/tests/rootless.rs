@@ -74,6 +74,13 @@ fn what_spec_writes_runs_as_it_is() {
 }
 
 #[test]
+fn a_container_without_a_user_namespace_is_refused() {
+    let Some(world) = worlds().pop() else { return };
+    let test = Test::of_user(world);
+    test.run_with(without_path).fails_with(&["config.json, /linux/namespaces: ", "needs a user namespace"]);
+}
+
+#[test]
 fn a_whole_life_without_a_cgroup() {
     for world in worlds() {
         let test = Test::of_user(world);
@@ -236,9 +243,9 @@ fn a_helper_is_not_taken_from_where_the_caller_stands() {
     fs::write(&trap, "#!/bin/sh\necho caught >&2; exit 1\n").expect("a file");
     fs::set_permissions(&trap, PermissionsExt::from_mode(0o755)).expect("its mode");
     let path = text(&bundle.path);
-    let call = test.call(&["run", "--bundle", &path, &test.fresh()]).env("PATH", ".::bundle:/usr/bin");
-    let stands = |command: &mut Command| _ = command.current_dir(&bundle.path);
-    call.with(stands).run().ok();
+    let there = format!("cd {path}; exec \"$@\"");
+    let call = test.call_by(&there, &["run", "--bundle", &path, &test.fresh()]).env("PATH", ".::/usr/bin");
+    call.run().ok();
     let call = test.call(&["run", "--bundle", &path, &test.fresh()]).env("PATH", &path);
     call.run().fails_with(&["could not map ids: caught"]);
 }

@@ -231,7 +231,7 @@ impl Walk<'_> {
             descriptors,
             user_namespace: UserNamespace::of(self.plan),
         })
-        .doing(|| "clone3".into())?;
+        .map_err(not_born)?;
         self.born = Some(Born { dialogue, memory: Some(memory), process, former: None });
         self.due = Due::Plan;
         Ok(())
@@ -387,6 +387,18 @@ fn on_process(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<()>) -> 
 
 fn no_process() -> Error {
     Error::Died("the plan makes no process".into())
+}
+
+/// What the kernel's words alone don't tell.
+fn not_born(errno: Errno) -> Error {
+    let why = match errno {
+        Errno::ACCESS => {
+            " (a cgroup is entered by who may write to cgroup.procs of it, and of the one above it and the present one)"
+        }
+        Errno::NOSPC => " (no more namespaces are allowed: see the limits in /proc/sys/user)",
+        _ => "",
+    };
+    Error::System { doing: format!("clone3{why}"), errno }
 }
 
 fn lost() -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
+use super::capabilities::SYS_ADMIN;
 use super::draft::{Draft, text};
 use super::{Action, IdMap, MapWriter, NamespaceAt, Owned, Pointer, Request};
 use crate::error::ConfigError;
@@ -178,6 +179,7 @@ pub(super) fn enter(
     host: &Host,
     request: &Request,
 ) -> Result<(), ConfigError> {
+    refuse_without_user_namespace(spec, host)?;
     plan.init(Pointer::NONE, isolate(host, request.inherited_descriptors, false));
     Joined::of(spec).enter(plan, &Pointer::of("/linux/namespaces"));
     if Wish::of(spec, Namespace::Cgroup) == Wish::New {
@@ -196,6 +198,16 @@ pub(super) fn enter(
         plan.init("/linux/namespaces", Step::BringLoopbackUp);
     }
     Ok(())
+}
+
+/// An ordinary user may make no other namespace.
+fn refuse_without_user_namespace(spec: &Spec, host: &Host) -> Result<(), ConfigError> {
+    if host.uid == 0 || host.permitted & SYS_ADMIN != 0 || Wish::of(spec, Namespace::User) != Wish::Host {
+        return Ok(());
+    }
+    let problem = "a container of an ordinary user needs a user namespace: add one, with mappings (`spec --rootless` \
+                   writes such a configuration)";
+    Err(ConfigError::new("/linux/namespaces", problem))
 }
 
 fn time_offsets(spec: &Spec) -> CString {
