@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use integration::bundle::{mount, namespace, shell};
 use integration::test::text;
