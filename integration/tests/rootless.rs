@@ -332,6 +332,8 @@ fn no_cgroup_is_made_if_none_is_wanted() {
             });
             let run = ["--cgroup-manager=disabled", "run", "--bundle", &text(&limited.path), &test.fresh()];
             test.runtime(&run).fails_with(&["cannot set cgroup.max.depth = 3: no cgroup is to be made"]);
+            let plan = ["--cgroup-manager=disabled", "plan", &text(&bundle.path)];
+            assert!(!test.runtime(&plan).ok().stdout.contains("make the cgroup"));
         }
     }
 }

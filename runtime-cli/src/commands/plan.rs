@@ -31,7 +31,10 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let request =
         plan::Request { no_pivot: is_set(matches, "no-pivot"), ..plan::Request::new(&id, bundle.rootfs()) };
     let mut host = Host::probe()?;
-    host.look_for_access(bundle.spec(), &id).map_err(Error::from)?;
+    match session.without_cgroup {
+        true => host.close_all_cgroups(),
+        false => host.look_for_access(bundle.spec(), &id).map_err(Error::from)?,
+    }
     let plan = plan::create(bundle.spec(), &host, &request).map_err(Error::from)?;
     match text_of(matches, "format") {
         "json" => output::print_pretty(&plan.to_json()),

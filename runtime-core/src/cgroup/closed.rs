@@ -41,9 +41,9 @@ impl Host {
         Ok(())
     }
 
-    /// Makes no cgroup for the container, anywhere, for this reason.
-    pub fn close_all_cgroups(&mut self, why: &str) {
-        self.close(&|_| true, why.to_owned());
+    /// Makes no cgroup for the container, anywhere.
+    pub fn close_all_cgroups(&mut self) {
+        self.close(&|_| true, "no cgroup is to be made; let one be made, or leave the limit out".into());
     }
 
     /// Closes the hierarchies that are mounted there.

@@ -51,7 +51,7 @@ pub(super) fn make(
     options.console.check(bundle.spec().wants_terminal())?;
     let mut host = Host::probe()?;
     match options.without_cgroup {
-        true => host.close_all_cgroups("no cgroup is to be made; let one be made, or leave the limit out"),
+        true => host.close_all_cgroups(),
         false => host.look_for_access(bundle.spec(), id)?,
     }
     let request = request(root, id, bundle, options, until);
