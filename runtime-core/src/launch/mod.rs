@@ -8,6 +8,7 @@ mod image;
 mod loans;
 mod procfs;
 mod report;
+mod subids;
 mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,7 +22,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::cgroup::{Cgroup, Paths, Start};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
-use crate::plan::{Action, Deed, Plan};
+use crate::plan::{Action, Deed, Loan, Plan};
 use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
@@ -48,6 +49,8 @@ pub(crate) trait Keeper {
     fn start_socket(&mut self) -> Result<OwnedFd>;
     /// The container's first process, whose namespaces a further one enters.
     fn container(&self) -> Result<BorrowedFd<'_>>;
+    /// Where helpers that map ids are looked for.
+    fn helper_directories(&self) -> &[PathBuf];
     /// Keeps the cgroup, which was just made, for the end.
     fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
     /// Has systemd make the cgroup around the process, and keeps it for the end.
@@ -170,8 +173,10 @@ impl Walk<'_> {
                 cpus.below(CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
                 sched_setaffinity(pid, &set).doing(|| "sched_setaffinity".into())?;
             }
-            Action::WriteIdMaps { uids, gids } => {
-                id_maps::write(self.process()?.pid, uids, gids)?;
+            Action::WriteIdMaps { uids, uids_by, gids, gids_by } => {
+                let writer =
+                    id_maps::Writer { pid: self.process()?.pid, helpers: self.keeper.helper_directories() };
+                writer.write(uids, *uids_by, gids, *gids_by)?;
                 self.born()?.dialogue.go().doing(lost)?;
             }
             Action::CheckIdMaps { uids, gids } => id_maps::check(self.process()?.pid, uids, gids)?,
@@ -179,7 +184,11 @@ impl Walk<'_> {
             Action::LendNamespace(namespace) => self.lend(loans::open_joined(namespace)?)?,
             Action::LendMount(loan) => {
                 let own = || loans::open_namespace(Namespace::User, &user_namespace_of(self.process()?));
-                self.lend(loans::open(loan, own)?)?;
+                let opened = match loans::open(loan, own) {
+                    Err(error) if loans::is_up_to_root(&error) => self.open_there(loan)?,
+                    opened => opened?,
+                };
+                self.lend(opened)?;
             }
             Action::LendStartSocket => {
                 let socket = self.keeper.start_socket()?;
@@ -214,6 +223,13 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Who has no privileges over the host's mounts has them over the container's.
+    fn open_there(&mut self, loan: &Loan) -> Result<OwnedFd> {
+        // As long as the process shares our memory, it is as well protected from visitors as we are.
+        self.born_mut()?.memory.take();
+        loans::open_there(loan, self.process()?.pidfd.as_fd())
+    }
+
     /// A copy: what the keeper has can't be held on to while the walk goes on.
     fn container(&self) -> Result<OwnedFd> {
         let container = self.keeper.container()?;
@@ -236,7 +252,7 @@ impl Walk<'_> {
             descriptors,
             user_namespace: UserNamespace::of(self.plan),
         })
-        .doing(|| "clone3".into())?;
+        .map_err(not_born)?;
         self.born = Some(Born { dialogue, memory: Some(memory), process, former: None });
         self.due = Due::Plan;
         Ok(())
@@ -392,6 +408,18 @@ fn on_process<T>(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<T>) -
 
 fn no_process() -> Error {
     Error::Died("the plan makes no process".into())
+}
+
+/// What the kernel's words alone don't tell.
+fn not_born(errno: Errno) -> Error {
+    let why = match errno {
+        Errno::ACCESS => {
+            " (a cgroup is entered by who may write to cgroup.procs of it, and of the one above it and the present one)"
+        }
+        Errno::NOSPC => " (no more namespaces are allowed: see the limits in /proc/sys/user)",
+        _ => "",
+    };
+    Error::System { doing: format!("clone3{why}"), errno }
 }
 
 fn lost() -> String {
