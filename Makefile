@@ -17,6 +17,8 @@ test: NEEDS += newuidmap=uidmap
 test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
 	/usr/lib/podman/netavark=netavark /var/lib/dpkg/info/busybox-static.list=busybox-static
+# What makes virtual machines out of other packages, which stay in a cache and are not installed.
+test-vm vm: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
 
 sign = $(firstword $(subst =, ,$1))
 package = $(lastword $(subst =, ,$1))
@@ -24,12 +26,14 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines bench build man install clean root needs components
+.PHONY: help run test test-engines test-vm vm bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
+	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
+	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
 	@echo 'make man      writes the manual pages to $(TARGET_DIR)/man'
@@ -49,6 +53,12 @@ test: root needs components
 
 test-engines: root needs
 	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
+
+test-vm: root needs
+	$(CARGO) run --quiet --package integration --bin vm -- test $(ARGS)
+
+vm: root needs
+	$(CARGO) run --quiet --package integration --bin vm -- prepare
 
 bench: root needs
 	$(CARGO) build --release --package runtime-cli --package integration

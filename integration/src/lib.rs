@@ -29,6 +29,7 @@ pub mod terminal;
 pub mod test;
 pub mod tmux;
 pub mod user;
+pub mod vm;
 pub mod world;
 
 pub use agent::Agent;

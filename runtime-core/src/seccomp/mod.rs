@@ -13,7 +13,7 @@
 //! * Numbers beyond the highest one that the profile mentions for an architecture fail with ENOSYS, unless the default
 //!   lets calls pass or is ENOSYS already.
 //! * Calls of architectures that the profile doesn't list kill the thread.
-//! * With an agent (`SCMP_ACT_NOTIFY`), a number that is no system call's is the agent's, too: [`RENDEZVOUS`].
+//! * With an agent (`SCMP_ACT_NOTIFY`), a number that is no system call's is the agent's, too: `RENDEZVOUS`.
 
 mod agent;
 mod architecture;

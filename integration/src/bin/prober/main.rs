@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a probe may look paths up; it guards nothing")]
 
 mod files;
+mod hugepages;
 mod hunt;
 mod identity;
 mod process;
@@ -18,6 +19,11 @@ fn main() {
     let descriptors = files::descriptors();
     if std::env::args().nth(1).as_deref() == Some("hunt") {
         hunt::hunt();
+    }
+    if std::env::args().nth(1).as_deref() == Some("hugepages") {
+        return hugepages::take(
+            std::env::args().nth(2).and_then(|word| word.parse().ok()).unwrap_or_default(),
+        );
     }
     let question = std::env::args().nth(1).unwrap_or_else(|| String::from("{}"));
     let question: Value = serde_json::from_str(&question).unwrap_or_default();
