@@ -82,7 +82,7 @@ pub fn plan(
     hierarchies: &Hierarchies,
     manager: Option<(&Manager, &Annotations)>,
 ) -> Result<Planned, ConfigError> {
-    let devices = devices(resources, hierarchies)?;
+    let devices = || devices(resources, hierarchies);
     plan_with(devices, id, cgroups_path, resources, hierarchies, manager)
 }
 
@@ -97,11 +97,11 @@ pub(crate) fn plan_limits(
     hierarchies: &Hierarchies,
     manager: Option<(&Manager, &Annotations)>,
 ) -> Result<Planned, ConfigError> {
-    plan_with(None, id, cgroups_path, resources, hierarchies, manager)
+    plan_with(|| Ok(None), id, cgroups_path, resources, hierarchies, manager)
 }
 
 fn plan_with(
-    devices: Option<(Pointer, DeviceRules)>,
+    devices: impl FnOnce() -> Result<Option<(Pointer, DeviceRules)>, ConfigError>,
     id: &str,
     cgroups_path: Option<&Path>,
     resources: Option<&LinuxResources>,
@@ -110,6 +110,7 @@ fn plan_with(
 ) -> Result<Planned, ConfigError> {
     let knobs = resources.map_or(Ok(Vec::new()), |wanted| knobs::knobs(wanted, hierarchies))?;
     let enabled = knobs::enabled(&knobs, resources, hierarchies);
+    let devices = devices()?;
     let Some((manager, annotations)) = manager else {
         let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
         return Ok(Planned { paths, start: None, knobs, devices });
