@@ -252,7 +252,7 @@ impl Walk<'_> {
             descriptors,
             user_namespace: UserNamespace::of(self.plan),
         })
-        .map_err(not_born)?;
+        .map_err(report::not_born)?;
         self.born = Some(Born { dialogue, memory: Some(memory), process, former: None });
         self.due = Due::Plan;
         Ok(())
@@ -408,18 +408,6 @@ fn on_process<T>(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<T>) -
 
 fn no_process() -> Error {
     Error::Died("the plan makes no process".into())
-}
-
-/// What the kernel's words alone don't tell.
-fn not_born(errno: Errno) -> Error {
-    let why = match errno {
-        Errno::ACCESS => {
-            " (a cgroup is entered by who may write to cgroup.procs of it, and of the one above it and the present one)"
-        }
-        Errno::NOSPC => " (no more namespaces are allowed: see the limits in /proc/sys/user)",
-        _ => "",
-    };
-    Error::System { doing: format!("clone3{why}"), errno }
 }
 
 fn lost() -> String {

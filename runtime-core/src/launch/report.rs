@@ -24,6 +24,18 @@ pub(super) fn at_step(number: u32, entry: &Entry, error: Error) -> Error {
     }
 }
 
+/// Why no process was born: what the kernel's words alone don't tell.
+pub(super) fn not_born(errno: Errno) -> Error {
+    let why = match errno {
+        Errno::ACCESS => {
+            " (a cgroup is entered by who may write to cgroup.procs of it, and of the one above it and the present one)"
+        }
+        Errno::NOSPC => " (no more namespaces are allowed: see the limits in /proc/sys/user)",
+        _ => "",
+    };
+    Error::System { doing: format!("clone3{why}"), errno }
+}
+
 /// What it means that init said this where something else was expected.
 pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
     match heard {
