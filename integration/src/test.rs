@@ -76,7 +76,10 @@ impl Test {
 
     /// The same, where some system calls are missing for the runtime and all that it starts: this errno says so.
     pub fn without(mut self, errno: Errno, calls: &[&str]) -> Self {
-        let launcher = text(&binaries().join("without"));
+        let launcher = match self.user {
+            Some(_) => user::WITHOUT.into(),
+            None => text(&binaries().join("without")),
+        };
         self.before = vec![launcher, errno.raw_os_error().to_string(), calls.join(",")];
         self
     }

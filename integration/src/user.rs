@@ -18,7 +18,7 @@ use rustix::thread::{
     set_thread_res_uid, unshare_unsafe,
 };
 
-use crate::runtime::runtime;
+use crate::runtime::{binaries, runtime};
 use crate::world::{CGROUPS, World, mount_lone_cgroup2, stay};
 
 /// The user's id, and that of his group.
@@ -32,6 +32,9 @@ pub const SUBIDS: u32 = 65_536;
 
 /// Where the binary under test lies for him; its own place may be root's alone.
 pub const BINARY: &str = "/mnt/runtime";
+
+/// The same of the launcher that takes system calls away.
+pub const WITHOUT: &str = "/mnt/without";
 
 /// Where he lives.
 #[derive(Debug)]
@@ -150,8 +153,10 @@ fn settle(world: World) -> io::Result<Home> {
         mount_lone_cgroup2()?;
     }
     mount("none", "/mnt", "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
-    fs::copy(&runtime().path, BINARY)?;
-    fs::set_permissions(BINARY, PermissionsExt::from_mode(0o755))?;
+    for (binary, place) in [(&runtime().path, BINARY), (&binaries().join("without"), WITHOUT)] {
+        fs::copy(binary, place)?;
+        fs::set_permissions(place, PermissionsExt::from_mode(0o755))?;
+    }
     let ids = format!("person:{SUBID}:{SUBIDS}\n");
     add("passwd", &format!("person:x:{UID}:{UID}::/nowhere:/bin/sh\n"))?;
     add("group", &format!("person:x:{UID}:\n"))?;

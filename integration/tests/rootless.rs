@@ -7,6 +7,7 @@ use integration::bundle::{mount, namespace, shell};
 use integration::test::text;
 use integration::user::{self, SUBID, SUBIDS, UID};
 use integration::{Bundle, Kind, Outcome, Test, World, runtime};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 fn ours() -> bool {
@@ -374,6 +375,56 @@ fn a_source_with_mounts_below_needs_a_recursive_bind() {
         mount(config, "/tmp", "none", "/sys", &["bind"]);
     });
     test.run(&bundle).fails_with(&["use rbind"]);
+}
+
+#[test]
+fn in_the_hosts_network_the_hosts_sysfs_is_attached_and_read_only() {
+    for world in worlds() {
+        let test = Test::of_user(world);
+        let bundle = test.bundle(|config| {
+            alone(config);
+            without_path(config);
+            namespace(config, "network", None);
+            let mounts = config["mounts"].as_array_mut().expect("a list");
+            let sysfs = mounts.iter_mut().find(|mount| mount["type"] == "sysfs").expect("there is one");
+            // Read-only without being told to be.
+            sysfs["options"] = json!(["nosuid"]);
+            let script =
+                "ls -d /sys/class/net; grep '/ /sys ' /proc/self/mountinfo; mkdir /sys/fs/cgroup/new || true";
+            shell(config, script);
+        });
+        let said = test.run(&bundle).ok().stdout;
+        let lines: Vec<_> = said.lines().collect();
+        assert!(
+            lines.len() == 2 && lines[0] == "/sys/class/net" && lines[1].contains(" ro,nosuid"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn without_newer_calls_a_user_has_containers_all_the_same() {
+    for world in worlds() {
+        for errno in [Errno::NOSYS, Errno::PERM] {
+            let test =
+                Test::of_user(world).without(errno, &["clone3", "open_tree", "move_mount", "mount_setattr"]);
+            let bundle = test.bundle(|config| {
+                alone(config);
+                without_path(config);
+                mount(config, "/tmp", "none", "/usr/share", &["rbind", "ro", "nosuid", "nodev"]);
+                shell(config, "echo fine > /dev/null && id -u && grep -c ' /tmp ' /proc/self/mountinfo");
+            });
+            assert_eq!(test.run(&bundle).ok().stdout, "0\n1\n", "{errno}");
+        }
+        let test = Test::of_user(world).without(Errno::NOSYS, &["clone3"]);
+        let bundle = test.bundle(|config| {
+            alone(config);
+            without_path(config);
+            mount(config, "/tmp", "none", "/usr/share", &["rbind", "ro"]);
+            shell(config, "id -u; ls /tmp | wc -l");
+        });
+        assert!(test.run(&bundle).ok().stdout.starts_with("0\n"), "without clone3");
+    }
 }
 
 #[test]
