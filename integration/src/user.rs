@@ -17,8 +17,10 @@ use rustix::thread::{
     LinkNameSpaceType, UnshareFlags, move_into_link_name_space, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid, unshare_unsafe,
 };
+use serde_json::{Value, json};
 
-use crate::runtime::{binaries, runtime};
+use crate::bundle::namespace;
+use crate::runtime::{Kind, binaries, runtime};
 use crate::world::{CGROUPS, World, mount_lone_cgroup2, stay};
 
 /// The user's id, and that of his group.
@@ -171,4 +173,43 @@ fn add(file: &str, line: &str) -> io::Result<()> {
     let (place, copy) = (format!("/etc/{file}"), format!("/mnt/{file}"));
     fs::write(&copy, fs::read_to_string(&place)? + line)?;
     Ok(mount_bind(&copy, &place)?)
+}
+
+/// The worlds in which an ordinary user may make no cgroup. What he is promised, our runtime promises alone.
+pub fn worlds() -> Vec<World> {
+    if ours() { World::all() } else { Vec::new() }
+}
+
+/// Whether our own runtime is tried.
+pub fn ours() -> bool {
+    runtime().kind == Kind::Ours
+}
+
+/// A container in a user namespace whose root is the user himself, and nobody else.
+pub fn alone(config: &mut Value) {
+    mapped(config, json!([{"containerID": 0, "hostID": UID, "size": 1}]));
+    // The group tty is nobody there.
+    let mounts = config["mounts"].as_array_mut().expect("a list");
+    mounts[2]["options"].as_array_mut().expect("a list").retain(|option| option != "gid=5");
+}
+
+/// A container with all the ids that the user has.
+pub fn with_all_ids(config: &mut Value) {
+    mapped(
+        config,
+        json!([{"containerID": 0, "hostID": UID, "size": 1}, {"containerID": 1, "hostID": SUBID, "size": SUBIDS}]),
+    );
+}
+
+/// A container in a user namespace with these ids, users and groups.
+pub fn mapped(config: &mut Value, ids: Value) {
+    namespace(config, "user", Some(json!({"type": "user"})));
+    config["linux"]["uidMappings"] = ids.clone();
+    config["linux"]["gidMappings"] = ids;
+    config["linux"]["resources"] = json!({});
+}
+
+/// A container that leaves the path of its cgroup to the runtime.
+pub fn without_path(config: &mut Value) {
+    config["linux"].as_object_mut().expect("an object").remove("cgroupsPath");
 }

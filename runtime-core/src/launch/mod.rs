@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use rustix::process::WaitId;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::CpuSet;
 
 use crate::cgroup::{Cgroup, Paths, Start};
 use crate::error::{Context, Error, Result};
@@ -25,6 +25,7 @@ use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Loan, Plan};
 use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
+use crate::sys::process::{set_affinity, set_limit};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
@@ -168,10 +169,8 @@ impl Walk<'_> {
                 self.lend(container)?;
             }
             Action::SetAffinity(cpus) => {
-                let pid = rustix::process::Pid::from_raw(self.process()?.pid.cast_signed());
-                let mut set = CpuSet::new();
-                cpus.below(CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
-                sched_setaffinity(pid, &set).doing(|| "sched_setaffinity".into())?;
+                let cpus = cpus.below(CpuSet::MAX_CPU);
+                set_affinity(self.process()?.pid, cpus).doing(|| "sched_setaffinity".into())?;
             }
             Action::WriteIdMaps { uids, uids_by, gids, gids_by } => {
                 let writer =
@@ -195,8 +194,7 @@ impl Walk<'_> {
                 self.lend(socket)?;
             }
             Action::SetRlimit { resource, soft, hard, .. } => {
-                crate::sys::process::set_limit(self.process()?.pid, *resource, *soft, *hard)
-                    .doing(|| "prlimit".into())?;
+                set_limit(self.process()?.pid, *resource, *soft, *hard).doing(|| "prlimit".into())?;
             }
             Action::SendTerminal(socket) => terminal::send(&self.handed()?, socket)?,
             Action::KeepTerminal => {
@@ -227,7 +225,9 @@ impl Walk<'_> {
     fn open_there(&mut self, loan: &Loan) -> Result<OwnedFd> {
         // As long as the process shares our memory, it is as well protected from visitors as we are.
         self.born_mut()?.memory.take();
-        loans::open_there(loan, self.process()?.pidfd.as_fd())
+        let born = self.born()?;
+        let opened = loans::open_there(loan, born.process.pidfd.as_fd());
+        opened.map_err(|error| report::before(self.plan, born, error))
     }
 
     /// A copy: what the keeper has can't be held on to while the walk goes on.

@@ -1,7 +1,9 @@
 //! Failures as sentences. Init reports numbers; the plan knows what they mean.
 
 use rustix::io::Errno;
+use rustix::process::{Signal, pidfd_send_signal};
 
+use super::Born;
 use super::dialogue::Heard;
 use crate::error::{Error, StepError};
 use crate::plan::{Deed, Entry, Owned, Plan};
@@ -46,6 +48,16 @@ pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
         Heard::AtBarrier(step) | Heard::Born { step, .. } => {
             Error::Died(format!("the init program stands at step {step}, where it should not"))
         }
+    }
+}
+
+/// Why a process can't be entered: it may have failed before, and have said so.
+pub(super) fn before(plan: &Plan, born: &Born, error: Error) -> Error {
+    // A process that lives and says nothing would be listened to for ever.
+    let _ = pidfd_send_signal(&born.process.pidfd, Signal::KILL);
+    match born.dialogue.hear() {
+        Ok(heard @ Heard::Failed(_)) => unexpected(plan, heard),
+        _ => error,
     }
 }
 
