@@ -8,13 +8,13 @@ use std::{env, error::Error};
 /// Where its sources are; the two shared files are compiled into it too.
 const SOURCES: [&str; 3] = ["init", "src/step.rs", "src/wire.rs"];
 
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 16] = [
     "--edition=2024",
     "--crate-name=runtime_init",
     "--crate-type=bin",
     "--cfg=init",
     "-Cpanic=abort",
-    "-Copt-level=s",
+    "-Copt-level=z",
     "-Clto=fat",
     "-Ccodegen-units=1",
     "-Cforce-unwind-tables=no",
@@ -23,8 +23,10 @@ const OPTIONS: [&str; 14] = [
     "-Cstrip=symbols",
     // No C runtime: the program has its own entry point.
     "-Clink-args=-nostartfiles -nostdlib -static",
-    // Sections share pages: the whole program is a few of them. Nobody unwinds it.
-    "-Clink-arg=-Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none,--no-rosegment,--no-eh-frame-hdr",
+    // A copy of a function in each place where it is called costs pages.
+    "-Cllvm-args=-inline-threshold=15",
+    "-Clink-arg=-Wl,--gc-sections,-z,norelro,--build-id=none,--no-eh-frame-hdr",
+    "-Clink-arg=-Wl,-T,init/link.ld",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -69,10 +69,11 @@ impl Dialogue {
     /// Waits until `start` connects; the dialogue goes on with it.
     pub fn await_start(&mut self) -> Outcome {
         let listener = self.take_loan()?;
-        // This may take long: nothing of the host is held open meanwhile.
+        // This may take long: nothing of the host is held open meanwhile, and no memory that isn't needed.
         let (dialogue, listening) = (self.descriptor(), listener.raw() as u32);
         sys::close_range(dialogue, listening - 1).of(Call::CloseRange)?;
         sys::close_from(listening + 1).of(Call::CloseRange)?;
+        sys::give_back_stack();
         self.socket = sys::accept(&listener).of(Call::Accept)?;
         Ok(())
     }

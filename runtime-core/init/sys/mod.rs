@@ -3,13 +3,29 @@
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 mod arch;
+mod births;
 mod calls;
+mod files;
 mod memory;
+mod mounts;
 pub mod old_mounts;
+mod process;
+mod program;
+mod seccomp;
+mod sockets;
+mod terminals;
 
 use core::ffi::{CStr, c_char};
 
+pub use births::*;
 pub use calls::*;
+pub use files::*;
+pub use mounts::*;
+pub use process::*;
+pub use program::*;
+pub use seccomp::*;
+pub use sockets::*;
+pub use terminals::*;
 
 /// Called by the architecture's entry point with the kernel's initial stack: argument count, then arguments.
 extern "C" fn enter(stack: *const usize) -> ! {

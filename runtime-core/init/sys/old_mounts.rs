@@ -4,7 +4,9 @@
 use core::ffi::CStr;
 
 use super::arch::number;
-use super::calls::{self, Answer, Errno, Fd, MountChange, call, done, propagation};
+use super::calls::{Answer, Errno, Fd, HERE, address, address_mut, call, done, text};
+use super::files::{filesystem, open, openat, status};
+use super::mounts::{MountChange, propagation};
 
 const REMOUNT: u64 = 1 << 5;
 const BIND: u64 = 1 << 12;
@@ -23,11 +25,11 @@ pub fn reopen(foreign: &Fd) -> Answer<Fd> {
     let mut path = [0; 4096];
     let room = path.len() - 1;
     let link = PathOf::new(foreign);
-    let arguments = [calls::HERE as usize, link.address(), calls::address_mut(&mut path), room, 0, 0];
+    let arguments = [HERE as usize, link.address(), address_mut(&mut path), room, 0, 0];
     call(number::READLINKAT, arguments)?;
     let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
-    let found = calls::openat(calls::HERE, path, calls::open::PATH | calls::open::NOFOLLOW, 0)?;
-    let (meant, is) = (calls::status(foreign)?, calls::status(&found)?);
+    let found = openat(HERE, path, open::PATH | open::NOFOLLOW, 0)?;
+    let (meant, is) = (status(foreign)?, status(&found)?);
     let same = (meant.inode, meant.holder) == (is.inode, is.holder);
     if same { Ok(found) } else { Err(Errno::NOENT) }
 }
@@ -36,7 +38,7 @@ pub fn reopen(foreign: &Fd) -> Answer<Fd> {
 #[cold]
 pub fn move_over_root(tree: &Fd) -> Answer<()> {
     let source = PathOf::new(tree);
-    done(call(number::MOUNT, [source.address(), calls::text(c"/"), 0, MOVE as usize, 0, 0]))
+    done(call(number::MOUNT, [source.address(), text(c"/"), 0, MOVE as usize, 0, 0]))
 }
 
 /// Changes an attached mount. Attributes of whole trees can't be changed this way; then the answer is `missing`.
@@ -47,7 +49,7 @@ pub fn change(at: &Fd, change: MountChange, recursive: bool, missing: Errno) -> 
         if recursive {
             return Err(missing);
         }
-        let [_, _, _, _, _, _, _, _, _, _, flags, ..] = calls::filesystem(at)?;
+        let [_, _, _, _, _, _, _, _, _, _, flags, ..] = filesystem(at)?;
         mount(None, &path, REMOUNT | BIND | changed(flags, change))?;
     }
     match change.propagation {
@@ -112,6 +114,6 @@ impl PathOf {
     }
 
     fn address(&self) -> usize {
-        calls::address(&self.0)
+        address(&self.0)
     }
 }
