@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use integration::bundle::{mount, namespace, shell};
 use integration::test::text;
 use integration::user::{self, SUBID, SUBIDS, alone, mapped, ours, without_path, worlds};
-use integration::{Bundle, Test, runtime};
+use integration::{Bundle, Test};
 use rustix::io::Errno;
 use serde_json::json;
 
