@@ -161,6 +161,8 @@ pub fn hosts() -> [Host; 2] {
         in_user_namespace: false,
         on_some_cpus: false,
         descriptor_limit: 1024,
+        has_clone3: true,
+        has_mount_calls: true,
         modules: Modules { apparmor: true, selinux: true },
     };
     [host(Vec::new(), Some(v2)), host(["memory", "cpu", "devices", "pids"].map(v1).into(), None)]
