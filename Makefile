@@ -11,8 +11,10 @@ run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Somebody sits at a terminal.
 test test-engines: NEEDS += tmux=tmux
+# Users other than root map ids.
+test: NEEDS += newuidmap=uidmap
 # Engines, and what they and their tests call; a program is looked for in PATH.
-test-engines: NEEDS += dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
+test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
 	/usr/lib/podman/netavark=netavark /var/lib/dpkg/info/busybox-static.list=busybox-static
 # What makes virtual machines out of other packages, which stay in a cache and are not installed.
@@ -80,7 +82,7 @@ examples/hello/rootfs: examples/rootfs examples/hello/hello | needs
 
 root:
 	@[ "$$(id -u)" = 0 ] || { \
-		echo 'Containers without root are not supported yet. As root, with your Rust:'; \
+		echo 'This makes containers and worlds that take root. As root, with your Rust:'; \
 		echo '    sudo env "PATH=$$PATH" "HOME=$$HOME" make $(MAKECMDGOALS)'; \
 		exit 1; \
 	} >&2

@@ -148,14 +148,21 @@ pub fn hosts() -> [Host; 2] {
         own: "/engine".into(),
     };
     let host = |v1, v2| Host {
-        cgroups: Hierarchies { v1, v2 },
+        cgroups: Hierarchies { v1, v2, owner: Some((0, 0)) },
+        closed: None,
+        uid: 0,
+        gid: 0,
         bounding: (1 << 41) - 1,
         permitted: (1 << 41) - 1,
         ignored_signals: 0,
         kernel: (6, 12),
         has_groups: false,
+        denies_groups: false,
+        in_user_namespace: false,
         on_some_cpus: false,
         descriptor_limit: 1024,
+        has_clone3: true,
+        has_mount_calls: true,
         modules: Modules { apparmor: true, selinux: true },
     };
     [host(Vec::new(), Some(v2)), host(["memory", "cpu", "devices", "pids"].map(v1).into(), None)]

@@ -28,6 +28,7 @@ pub mod seccomp;
 pub mod terminal;
 pub mod test;
 pub mod tmux;
+pub mod user;
 pub mod vm;
 pub mod world;
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +15,7 @@ use crate::command::{Call, Groups, Outcome};
 use crate::container::Container;
 use crate::leaks::{self, Traces};
 use crate::runtime::{binaries, runtime};
+use crate::user::{self, User};
 use crate::world::World;
 
 /// Names that belong to this test alone, and everything that it makes.
@@ -31,6 +33,7 @@ pub struct Test {
     before: Vec<String>,
     pub(crate) traces: RefCell<Traces>,
     pub(crate) groups: Groups,
+    user: Option<User>,
     serial: Cell<u32>,
 }
 
@@ -66,15 +69,43 @@ impl Test {
             before: Vec::new(),
             traces: RefCell::default(),
             groups: Groups::default(),
+            user: None,
             serial: Cell::new(0),
         }
     }
 
     /// The same, where some system calls are missing for the runtime and all that it starts: this errno says so.
     pub fn without(mut self, errno: Errno, calls: &[&str]) -> Self {
-        let launcher = text(&binaries().join("without"));
+        let launcher = match self.user {
+            Some(_) => user::WITHOUT.into(),
+            None => text(&binaries().join("without")),
+        };
         self.before = vec![launcher, errno.raw_os_error().to_string(), calls.join(",")];
         self
+    }
+
+    /// A test whose commands are run by an ordinary user who may make no cgroup.
+    pub fn of_user(world: World) -> Self {
+        let mut test = Self::at(world);
+        test.give_to(User::new(world));
+        test
+    }
+
+    /// A test whose commands are run by an ordinary user who has been given the test's cgroup.
+    pub fn of_user_with_cgroup() -> Self {
+        let mut test = Self::at(World::Unified);
+        test.give_to(User::with_cgroup(&test.mark));
+        test
+    }
+
+    fn give_to(&mut self, user: User) {
+        ["state", "tmp"].iter().for_each(|part| user::give(&self.directory.join(part)));
+        self.user = Some(user);
+    }
+
+    /// The binary under test, as the commands see it.
+    fn binary(&self) -> PathBuf {
+        if self.user.is_some() { user::BINARY.into() } else { runtime().path.clone() }
     }
 
     /// A name that nothing else has.
@@ -98,7 +129,7 @@ impl Test {
     pub fn call(&self, arguments: &[&str]) -> Call {
         let root = self.state_root();
         let root = root.to_str().expect("the test's directory is plain text");
-        let runtime = text(&runtime().path);
+        let runtime = text(&self.binary());
         let mut words: Vec<&str> = self.before.iter().map(String::as_str).collect();
         words.extend([runtime.as_str(), "--root", root]);
         words.extend(arguments);
@@ -108,20 +139,31 @@ impl Test {
     /// Another program, ready to be run in the same world.
     pub fn program(&self, program: &Path, arguments: &[&str]) -> Call {
         let output = self.directory.join("output").join(self.fresh());
-        Call::new(self.world, program.as_os_str(), arguments, output, &self.groups)
-            .env(leaks::MARK, &self.mark)
-            .env("TMPDIR", self.directory.join("tmp"))
+        self.prepared(program, arguments, output)
+    }
+
+    fn prepared<A: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        output: PathBuf,
+    ) -> Call {
+        let program = program.as_os_str();
+        match &self.user {
+            Some(user) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
+            None => Call::new(self.world, program, arguments, output, &self.groups),
+        }
+        .env(leaks::MARK, &self.mark)
+        .env("TMPDIR", self.directory.join("tmp"))
     }
 
     /// A command of the runtime that a shell executes by `exec "$@"`, after whatever the script prepares.
     pub fn call_by(&self, script: &str, arguments: &[&str]) -> Call {
-        let runtime = text(&runtime().path);
+        let runtime = text(&self.binary());
         let root = text(&self.state_root());
         let all = [&["-c", script, "sh", &runtime, "--root", &root], arguments].concat();
         let output = self.directory.join("output").join(self.fresh());
-        Call::new(self.world, "/bin/sh".as_ref(), all, output, &self.groups)
-            .env(leaks::MARK, &self.mark)
-            .env("TMPDIR", self.directory.join("tmp"))
+        self.prepared(Path::new("/bin/sh"), all, output)
     }
 
     /// Runs a command of the runtime.
@@ -170,6 +212,7 @@ impl Test {
 
 impl Drop for Test {
     fn drop(&mut self) {
+        self.user = None;
         let failing = std::thread::panicking();
         let left = match failing {
             true => leaks::now(self),

@@ -153,7 +153,7 @@ fn unified() -> &'static Unified {
 }
 
 /// Keeps the thread, and with it its view of the mounts, for as long as the program runs.
-fn stay() -> ! {
+pub(crate) fn stay() -> ! {
     loop {
         thread::park();
     }

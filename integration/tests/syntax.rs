@@ -130,7 +130,6 @@ fn what_comes_later_is_refused_by_name() {
             "checkpoint is not",
         ),
         (&["restore", "--detach", "-no-subreaper", "--bundle", "b", "x"], "restore is not"),
-        (&["--cgroup-manager=disabled", "create", "x"], "--cgroup-manager=disabled is not"),
     ] {
         test.runtime(words).fails_with(&[&format!("{sentence} supported yet")]).exits(1);
     }

@@ -122,6 +122,14 @@ pub(crate) fn systemd() -> Bus {
     Bus::User(format!("{bus};unix:path={directory}/systemd/private"))
 }
 
+/// What an ordinary user can do who has no place for state.
+pub(crate) fn advise(error: Error, root: &DefaultRoot) -> Failure {
+    match root.private || rustix::process::geteuid().is_root() {
+        true => error.into(),
+        false => Failure::Refused(format!("{error}; set XDG_RUNTIME_DIR, as a login does, or give --root")),
+    }
+}
+
 // The first user namespace maps all ids to themselves.
 fn in_user_namespace() -> bool {
     fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !maps_everything(&map))

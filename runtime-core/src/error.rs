@@ -91,6 +91,9 @@ pub enum Error {
         /// How long this one waited.
         waited: Duration,
     },
+    /// A helper that maps ids is missing, or refuses.
+    #[error("{}", one_line(.0))]
+    IdMap(String),
     /// The container's cgroup is not as it must be.
     #[error("{}", one_line(.0))]
     Cgroup(String),

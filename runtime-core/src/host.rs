@@ -3,7 +3,7 @@
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
 
-use crate::cgroup::{Hierarchies, Paths};
+use crate::cgroup::{Closed, Hierarchies, Paths};
 use crate::error::{Context, Error, Result};
 use crate::spec::Spec;
 use crate::sys::calls;
@@ -11,8 +11,14 @@ use crate::sys::calls;
 /// Facts about the machine and the caller that a plan depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Host {
-    /// The cgroup hierarchies and where this process is in them.
+    /// The cgroup hierarchies in which a container gets a cgroup, and where this process is in them.
     pub cgroups: Hierarchies,
+    /// Those in which it gets none.
+    pub closed: Option<Closed>,
+    /// The effective user of this process.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
     /// The capability bounding set of this process, bit n for capability n.
     pub bounding: u64,
     /// The permitted capabilities of this process.
@@ -23,6 +29,10 @@ pub struct Host {
     pub on_some_cpus: bool,
     /// Whether this process has supplementary groups.
     pub has_groups: bool,
+    /// Whether it has some that nobody can leave in its user namespace.
+    pub denies_groups: bool,
+    /// Whether its user namespace is not the first one, where nobody can make devices.
+    pub in_user_namespace: bool,
     /// The kernel's version, major and minor.
     pub kernel: (u32, u32),
     /// Whether there is `clone3`.
@@ -35,6 +45,9 @@ pub struct Host {
     /// without being asked: [`Host::knowing_modules_for`].
     pub modules: Modules,
 }
+
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
 
 /// Security modules that are at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,7 +85,21 @@ impl Host {
     /// # Errors
     /// `/proc` is missing, or says nothing about this process.
     pub fn probe() -> Result<Self> {
-        Self::with(Hierarchies::probe()?)
+        let host = Self::with(Hierarchies::probe()?)?;
+        match host.is_root() {
+            true => Ok(host),
+            false => Ok(Host { in_user_namespace: in_user_namespace(), ..host.knowing_groups() }),
+        }
+    }
+
+    /// Looks at this machine, for a container whose cgroup is there, wherever its maker could make one.
+    ///
+    /// # Errors
+    /// As for [`Host::probe`].
+    pub fn probe_around(cgroup: &Paths) -> Result<Self> {
+        let mut host = Self::probe()?;
+        host.close(&|place| !cgroup.is_at(place), String::new());
+        Ok(host)
     }
 
     /// Looks at this machine, for a process that goes into a container's cgroup: where that lies is known.
@@ -80,7 +107,7 @@ impl Host {
     /// # Errors
     /// As for [`Host::probe`].
     pub fn probe_for(cgroup: &Paths) -> Result<Self> {
-        Self::with(cgroup.hierarchies())
+        Ok(Self::with(cgroup.hierarchies())?.knowing_groups())
     }
 
     fn with(cgroups: Hierarchies) -> Result<Self> {
@@ -93,12 +120,18 @@ impl Host {
         let filtered = hexadecimal(&status, "Seccomp:") == Some(2);
         let kernel = kernel_version(&rustix::system::uname().release().to_string_lossy());
         let permitted = set("CapPrm:")?;
+        let id = |name: &str| {
+            effective(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
+        };
         Ok(Host {
             has_clone3: !filtered || calls::has_clone3(),
             // KERNEL(5.12): mount_setattr.
             has_mount_calls: kernel >= (5, 12)
                 && (!filtered || calls::has_mounts(permitted & SYS_ADMIN != 0)),
             cgroups,
+            closed: None,
+            uid: id("Uid:")?,
+            gid: id("Gid:")?,
             bounding: set("CapBnd:")?,
             permitted,
             ignored_signals: set("SigIgn:")?,
@@ -106,6 +139,8 @@ impl Host {
             has_groups: status
                 .lines()
                 .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty())),
+            denies_groups: false,
+            in_user_namespace: false,
             descriptor_limit: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             kernel,
             modules: Modules::default(),
@@ -125,6 +160,23 @@ impl Host {
     pub fn has_clone_into_cgroup(&self) -> bool {
         // KERNEL(5.7): CLONE_INTO_CGROUP.
         self.kernel >= (5, 7) && self.has_clone3 && self.cgroups.v2.is_some()
+    }
+
+    /// Whether this process is root, and not only of a user namespace: root of one sees the host's directories in somebody
+    /// else's hands. This costs nothing, unlike a look at the namespace's map.
+    pub(crate) fn is_root(&self) -> bool {
+        self.uid == 0 && self.cgroups.owner == Some((0, 0))
+    }
+
+    /// The same, knowing whether its user namespace lets it leave its groups. Root can, and needn't look.
+    fn knowing_groups(self) -> Self {
+        Host { denies_groups: self.has_groups && denies_groups(), ..self }
+    }
+
+    /// Whether this process may map any ids of its user namespace into another one.
+    pub fn may_map_any_ids(&self) -> bool {
+        let both = 1 << CAP_SETUID | 1 << CAP_SETGID;
+        self.permitted & both == both
     }
 
     /// The kernel's capabilities, which a new user namespace grants in full.
@@ -164,6 +216,22 @@ fn hexadecimal(status: &str, name: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
+/// The first one maps all ids to themselves.
+pub(crate) fn in_user_namespace() -> bool {
+    let map = read_short("/proc/self/uid_map").unwrap_or_default();
+    !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
+fn denies_groups() -> bool {
+    read_short("/proc/self/setgroups").is_ok_and(|word| word.trim() == "deny")
+}
+
+/// The second id of a line: after the real one, before the saved one and that for files.
+fn effective(status: &str, name: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 fn kernel_version(release: &str) -> (u32, u32) {
     let mut numbers =
         release.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
@@ -187,6 +255,8 @@ mod tests {
         assert_eq!(hexadecimal(status, "SigIgn:"), Some(1 << 12));
         assert_eq!(hexadecimal(status, "CapBnd:"), Some(0x1ff_feff_ffff));
         assert_eq!(hexadecimal(status, "CapPrm:"), None);
+        assert_eq!(effective("Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n", "Gid:"), Some(6));
+        assert_eq!(effective("Uid:\t1\n", "Uid:"), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Plans as text: one directory below `tests/plans` for each case, about one thing each.
 //!
 //! A case is a `config.json` and what comes of it on one host or several: `plan.txt` on a host with cgroup2 alone,
-//! `plan.v1.txt` with version 1 alone and SELinux, `plan.hybrid.txt` with both versions and AppArmor, or `error.txt` where
-//! it is refused (by the parser, or by the planner on the first host). A `request.json` changes what the caller asks for
-//! besides.
+//! `plan.v1.txt` with version 1 alone and SELinux, `plan.hybrid.txt` with both versions and AppArmor, `plan.user.txt` and
+//! `plan.user-with-cgroup.txt` for an ordinary user, or `error.txt` where it is refused (by the parser, or by the planner
+//! on the first host). A `request.json` changes what the caller asks for besides.
 //!
 //! With `UPDATE_PLANS` in the environment the texts are written anew: read the difference before you commit it.
 
@@ -12,7 +12,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use runtime_core::cgroup::{Hierarchies, V1, V2};
+use runtime_core::cgroup::{Closed, Hierarchies, V1, V2};
 use runtime_core::error::ConfigError;
 use runtime_core::host::Modules;
 use runtime_core::plan::{self, Joining, Request};
@@ -23,11 +23,13 @@ use serde_json::Value;
 type MakeHost = fn() -> Host;
 
 /// The hosts for which plans are made, by the name of the file with the plan.
-const HOSTS: [(&str, MakeHost); 4] = [
+const HOSTS: [(&str, MakeHost); 6] = [
     ("plan.txt", unified),
     ("plan.v1.txt", version_1),
     ("plan.hybrid.txt", hybrid),
     ("plan.old-calls.txt", without_new_calls),
+    ("plan.user.txt", ordinary_user),
+    ("plan.user-with-cgroup.txt", user_with_cgroup),
 ];
 
 const REFUSAL: &str = "error.txt";
@@ -145,12 +147,17 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
     });
     let v1 = v1.iter().map(|names| hierarchy(names)).collect();
     Host {
-        cgroups: Hierarchies { v1, v2 },
+        cgroups: Hierarchies { v1, v2, owner: Some((0, 0)) },
+        closed: None,
+        uid: 0,
+        gid: 0,
         bounding: ALL,
         permitted: ALL,
         ignored_signals: 0,
         kernel: (6, 12),
         has_groups: false,
+        denies_groups: false,
+        in_user_namespace: false,
         on_some_cpus: false,
         descriptor_limit: 1024,
         has_clone3: true,
@@ -195,6 +202,18 @@ fn version_1() -> Host {
 /// The same behind a filter that knows no calls for mounts, nor clone3.
 fn without_new_calls() -> Host {
     Host { has_clone3: false, has_mount_calls: false, ..unified() }
+}
+
+/// Cgroup2, for user 1000 who has been given a part of it.
+fn user_with_cgroup() -> Host {
+    Host { uid: 1000, gid: 1000, permitted: 0, ..unified() }
+}
+
+/// The same for one who has been given nothing.
+fn ordinary_user() -> Host {
+    let Host { cgroups: hierarchies, .. } = unified();
+    let closed = Closed { hierarchies, why: "this user may make no cgroup".into() };
+    Host { cgroups: Hierarchies::default(), closed: Some(closed), ..user_with_cgroup() }
 }
 
 /// Version 1 with most controllers, and version 2 beside it with the rest.

@@ -29,6 +29,9 @@ fn main() {
     if numbers.contains(&libc::SYS_open_tree) {
         numbers.push(OPEN_TREE_ATTR);
     }
+    if !rustix::process::geteuid().is_root() {
+        rustix::thread::set_no_new_privs(true).expect("what an ordinary user's filter takes");
+    }
     forbid(&numbers, errno);
     panic!("{program}: {}", Command::new(program).args(rest).exec());
 }

@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod docker;
 pub mod documented;
 pub mod image;
+pub mod person;
 pub mod podman;
 pub mod protobuf;
 pub mod report;

@@ -12,6 +12,7 @@ mod containerd;
 mod cri;
 mod docker;
 mod docker_options;
+mod person;
 mod podman;
 mod stress;
 
@@ -30,12 +31,13 @@ use integration::leaks;
 type Drive = fn(&Subject, &Wish) -> Run;
 
 /// The suites, in the order of the table.
-const SUITES: [(&str, Drive); 7] = [
+const SUITES: [(&str, Drive); 8] = [
     ("Docker", docker::drive),
     ("Docker on cgroup2 alone", docker::drive_unified),
     ("containerd", containerd::drive),
     ("containerd's CRI plugin", cri::drive),
     ("Podman", podman::drive),
+    ("Podman of an ordinary user", person::drive),
     ("Buildah", buildah::drive),
     ("Stress", stress::drive),
 ];

@@ -57,10 +57,6 @@ pub(super) fn bundle_path(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 /// # Errors
 /// They ask for what can't be done.
 pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<CreateOptions, Failure> {
-    refuse(
-        session.without_cgroup,
-        "--cgroup-manager=disabled is not supported yet: every container gets a cgroup",
-    )?;
     Ok(CreateOptions {
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),
@@ -71,7 +67,15 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
         pidfd_socket: path_of(matches, "pidfd-socket").map(|path| absolute(path)).transpose()?,
         console: Console::default(),
         systemd: session.systemd(),
+        without_cgroup: session.without_cgroup,
+        helper_directories: helper_directories(),
     })
+}
+
+/// The directories of PATH, and those where an administrator's programs are.
+fn helper_directories() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/bin", "/bin"].map(PathBuf::from)).collect()
 }
 
 /// Who gets the terminal.
@@ -80,8 +84,4 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
 /// What is asked for and what the configuration says don't fit.
 pub(super) fn console(matches: &ArgMatches, bundle: &Bundle, detached: bool) -> Result<Console, Failure> {
     terminal::console(matches, bundle.spec().wants_terminal(), detached)
-}
-
-fn refuse(asked: bool, why: &str) -> Result<(), Failure> {
-    if asked { Err(Failure::Refused(why.into())) } else { Ok(()) }
 }

@@ -116,7 +116,7 @@ impl<'a> Session<'a> {
 
     /// The systemd that is to make cgroups, if one is.
     pub(crate) fn systemd(&self) -> Option<Bus> {
-        self.systemd_cgroup.then(compat::systemd)
+        (self.systemd_cgroup && !self.without_cgroup).then(compat::systemd)
     }
 
     /// The state root, made if missing.
@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
             return Ok(StateRoot::open(path)?);
         }
         let default = compat::default_root();
-        let root = StateRoot::open(&default.path)?;
+        let root = StateRoot::open(&default.path).map_err(|error| compat::advise(error, &default))?;
         if default.private {
             compat::keep_from_cleaners(&default.path);
         }

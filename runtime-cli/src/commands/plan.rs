@@ -34,7 +34,12 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
         systemd: session.systemd().map(Manager::reach).transpose()?,
         ..plan::Request::new(&id, bundle.rootfs())
     };
-    let host = Host::probe()?.knowing_modules_for(bundle.spec());
+    let mut host = Host::probe()?.knowing_modules_for(bundle.spec());
+    if session.without_cgroup {
+        host.close_all_cgroups();
+    } else if request.systemd.is_none() {
+        host.look_for_access(bundle.spec(), &id).map_err(Error::from)?;
+    }
     let plan = plan::create(bundle.spec(), &host, &request).map_err(Error::from)?;
     match text_of(matches, "format") {
         "json" => output::print_pretty(&plan.to_json()),

@@ -93,8 +93,10 @@ fn privileges(facts: &Facts) -> Finding {
             Finding::bad("privileges", format!("root, without {}", list(missing)), "grant these capabilities")
         }
         (uid, _) => {
-            let advice = "run this as root: containers of other users are not supported yet";
-            Finding::bad("privileges", format!("user {uid}"), advice)
+            let advice = "containers of ordinary users need a user namespace (`spec --rootless` writes one), newuidmap \
+                          and newgidmap if they are to have more ids than one, and for limits a cgroup that an \
+                          administrator has handed over";
+            Finding::fair("privileges", format!("user {uid}"), advice)
         }
     }
 }

@@ -13,6 +13,7 @@ use super::paths::Place;
 use super::systemd::Unit;
 use super::{ebpf, exceptions, files};
 use crate::error::{Context, Error, Result};
+use crate::host::in_user_namespace;
 use crate::sys::bpf;
 
 /// A container's cgroup, open in every hierarchy.
@@ -145,9 +146,13 @@ fn restrict_v1(room: &Room, rules: &DeviceRules) -> Result<()> {
 
 fn restrict_v2(room: &Room, rules: &DeviceRules) -> Result<()> {
     let cgroup = room.directory.as_fd();
-    let program = bpf::load_device_program(&ebpf::program(rules)).doing(|| {
-        "cannot load the program that restricts devices (it needs CAP_BPF or CAP_SYS_ADMIN)".into()
-    })?;
+    let program = match bpf::load_device_program(&ebpf::program(rules)) {
+        // Root of a user namespace may have been given this cgroup, but no programs. It can't make devices either.
+        Err(Errno::PERM) if in_user_namespace() => return Ok(()),
+        loaded => loaded.doing(|| {
+            "cannot load the program that restricts devices (it needs CAP_BPF or CAP_SYS_ADMIN)".into()
+        })?,
+    };
     let old = if room.fresh { Vec::new() } else { ours(cgroup).doing(|| cannot_attach(room))? };
     replace(cgroup, &program, &old).doing(|| cannot_attach(room))
 }

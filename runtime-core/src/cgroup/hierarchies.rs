@@ -22,6 +22,8 @@ pub struct Hierarchies {
     pub v1: Vec<V1>,
     /// The one of version 2.
     pub v2: Option<V2>,
+    /// Whose the directory is below which they are usually mounted, user and group, as our user namespace numbers them.
+    pub owner: Option<(u32, u32)>,
 }
 
 /// A hierarchy of version 1.
@@ -123,10 +125,19 @@ impl Hierarchies {
     pub fn probe() -> Result<Self> {
         let own = read_short("/proc/self/cgroup")?;
         // Only version 2 has such a file.
-        if let (true, Ok(controllers)) = (is_root(USUAL), controllers_at(Path::new(USUAL))) {
-            return Self::unified(&own, controllers);
+        let usual = stat(USUAL).ok();
+        let owner = usual.as_ref().map(|usual| (usual.st_uid, usual.st_gid));
+        if let (true, Ok(controllers)) = (usual.is_some_and(is_root), controllers_at(Path::new(USUAL))) {
+            return Ok(Hierarchies { owner, ..Self::unified(&own, controllers)? });
         }
-        Self::parse(&read("/proc/self/mountinfo")?, &own, controllers_at)
+        Ok(Hierarchies { owner, ..Self::parse(&read("/proc/self/mountinfo")?, &own, controllers_at)? })
+    }
+
+    /// Takes out those that are mounted there.
+    pub(super) fn split_off(&mut self, is_at: &dyn Fn(&Path) -> bool) -> Self {
+        let (taken, kept) = std::mem::take(&mut self.v1).into_iter().partition(|v1| is_at(&v1.mount));
+        self.v1 = kept;
+        Hierarchies { v1: taken, v2: self.v2.take_if(|v2| is_at(&v2.mount)), owner: self.owner }
     }
 
     fn unified(own: &str, controllers: Vec<String>) -> Result<Self> {
@@ -155,8 +166,8 @@ impl Hierarchies {
 }
 
 // The root of every cgroup file system has inode 1; the root of a cgroup namespace, or of a bind mount, has not.
-fn is_root(place: &str) -> bool {
-    stat(place).is_ok_and(|root| root.st_ino == 1)
+fn is_root(place: rustix::fs::Stat) -> bool {
+    place.st_ino == 1
 }
 
 fn read(path: &str) -> Result<String> {

@@ -56,6 +56,9 @@ impl Paths {
     /// # Errors
     /// There is no such cgroup, or `wanted` names a controller that the host's version 1 has not.
     pub fn open_inside(&self, wanted: &[Inside], init: i32) -> Result<Cgroup> {
+        if self.is_empty() && !wanted.is_empty() {
+            return Err(Error::Cgroup("the container has no cgroup, and so none below it".into()));
+        }
         for controller in wanted.iter().flat_map(|each| &each.controllers) {
             if !self.places.iter().any(|place| place.has(controller)) {
                 let problem = format!("the container has no cgroup with the controller {controller:?}");

@@ -6,6 +6,7 @@
 //! is nothing left.
 
 mod change;
+mod closed;
 mod convert;
 mod create;
 mod devices;
@@ -41,6 +42,7 @@ use oci_spec::runtime::LinuxResources;
 use crate::error::ConfigError;
 use crate::plan::Pointer;
 
+pub use closed::Closed;
 pub use devices::DeviceRules;
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
@@ -80,9 +82,35 @@ pub fn plan(
     hierarchies: &Hierarchies,
     manager: Option<(&Manager, &Annotations)>,
 ) -> Result<Planned, ConfigError> {
+    let devices = || devices(resources, hierarchies);
+    plan_with(devices, id, cgroups_path, resources, hierarchies, manager)
+}
+
+/// The same where nobody can restrict devices.
+///
+/// # Errors
+/// As for [`plan`].
+pub(crate) fn plan_limits(
+    id: &str,
+    cgroups_path: Option<&Path>,
+    resources: Option<&LinuxResources>,
+    hierarchies: &Hierarchies,
+    manager: Option<(&Manager, &Annotations)>,
+) -> Result<Planned, ConfigError> {
+    plan_with(|| Ok(None), id, cgroups_path, resources, hierarchies, manager)
+}
+
+fn plan_with(
+    devices: impl FnOnce() -> Result<Option<(Pointer, DeviceRules)>, ConfigError>,
+    id: &str,
+    cgroups_path: Option<&Path>,
+    resources: Option<&LinuxResources>,
+    hierarchies: &Hierarchies,
+    manager: Option<(&Manager, &Annotations)>,
+) -> Result<Planned, ConfigError> {
     let knobs = resources.map_or(Ok(Vec::new()), |wanted| knobs::knobs(wanted, hierarchies))?;
     let enabled = knobs::enabled(&knobs, resources, hierarchies);
-    let devices = devices(resources, hierarchies)?;
+    let devices = devices()?;
     let Some((manager, annotations)) = manager else {
         let paths = Paths::decide(id, cgroups_path, enabled, hierarchies)?;
         return Ok(Planned { paths, start: None, knobs, devices });

@@ -232,6 +232,11 @@ impl Paths {
         self.places.iter().find(|place| place.mount == mount).map(Place::directory)
     }
 
+    /// Whether it lies in the hierarchy that is mounted there.
+    pub(crate) fn is_at(&self, mount: &Path) -> bool {
+        self.places.iter().any(|place| place.mount == mount)
+    }
+
     /// The hierarchies in which the cgroup lies, as far as they matter to a process that goes there.
     pub(crate) fn hierarchies(&self) -> Hierarchies {
         let top = PathBuf::from("/");
@@ -248,7 +253,8 @@ impl Paths {
             own: top.clone(),
             controllers: place.controllers.clone(),
         });
-        Hierarchies { v1: v1.collect(), v2 }
+        // Who owns them all is of no interest any more.
+        Hierarchies { v1: v1.collect(), v2, owner: Some((0, 0)) }
     }
 
     /// Whether there is no hierarchy at all.
@@ -298,7 +304,7 @@ mod tests {
             own: own.into(),
         };
         let v2 = V2 { mount: "/c/2".into(), root: "/".into(), own: "/s/own".into(), controllers: vec![] };
-        Hierarchies { v1: vec![v1("cpu,cpuacct", "/"), v1("memory", "/m")], v2: Some(v2) }
+        Hierarchies { v1: vec![v1("cpu,cpuacct", "/"), v1("memory", "/m")], v2: Some(v2), owner: None }
     }
 
     fn decide(wanted: Option<&str>) -> Result<String, ConfigError> {

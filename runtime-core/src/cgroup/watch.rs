@@ -12,7 +12,7 @@ use super::files;
 use super::hierarchies::Version;
 use super::life::timespec;
 use super::paths::{Paths, Place};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 /// What may happen in a container's cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,9 @@ impl Paths {
     /// # Errors
     /// The kernel has no descriptors or watches left.
     pub fn watch(&self) -> Result<Watch> {
+        if self.is_empty() {
+            return Err(Error::Cgroup("the container has no cgroup, in which something could happen".into()));
+        }
         let doing = || format!("cannot watch the cgroup {self}");
         let memory = match (self.place(Version::V1, Some("memory")), self.place(Version::V2, None)) {
             (Some(place), _) => gone_is_none(Memory::v1(place)),

@@ -1,7 +1,7 @@
 //! Making a container: what stands outside of it while the plan is carried out.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
@@ -49,12 +49,18 @@ pub(super) fn make(
     let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
     bundle.check_rootfs()?;
     options.console.check(bundle.spec().wants_terminal())?;
-    let host = Host::probe()?.knowing_modules_for(bundle.spec());
-    let systemd = options.systemd.clone().map(Manager::reach).transpose()?;
+    let mut host = Host::probe()?.knowing_modules_for(bundle.spec());
+    if options.without_cgroup {
+        host.close_all_cgroups();
+    } else if options.systemd.is_none() {
+        host.look_for_access(bundle.spec(), id)?;
+    }
+    let systemd = options.systemd.clone().filter(|_| !options.without_cgroup);
+    let systemd = systemd.map(Manager::reach).transpose()?;
     let request = Request { systemd, ..request(root, id, bundle, options, until) };
     let plan = plan::create(bundle.spec(), &host, &request)?;
     let filters = seccomp::cache::load_all(&plan.filters, &root.cache_path())?;
-    let mut maker = Maker::new(root.create(id)?, bundle, &host, request);
+    let mut maker = Maker::new(root.create(id)?, bundle, &host, request, options);
     let listening = maker.listen_for_readiness(options, until);
     let inherited = Descriptors::new(inherited);
     match listening.and_then(|()| launch(&plan, &filters, &inherited, None, &mut maker)) {
@@ -95,6 +101,7 @@ struct Maker<'a> {
     bundle: &'a Bundle,
     host: &'a Host,
     request: Request,
+    options: &'a CreateOptions,
     cgroup: Option<Paths>,
     record: Option<Record>,
     start_socket: Option<OwnedFd>,
@@ -103,12 +110,19 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    fn new(entry: Entry, bundle: &'a Bundle, host: &'a Host, request: Request) -> Self {
+    fn new(
+        entry: Entry,
+        bundle: &'a Bundle,
+        host: &'a Host,
+        request: Request,
+        options: &'a CreateOptions,
+    ) -> Self {
         Maker {
             entry,
             bundle,
             host,
             request,
+            options,
             cgroup: None,
             record: None,
             start_socket: None,
@@ -251,6 +265,10 @@ impl Keeper for Maker<'_> {
 
     fn write_pid_file(&mut self, path: &Path, process: &Process) -> Result<()> {
         write_pid_file(path, process.pid)
+    }
+
+    fn helper_directories(&self) -> &[PathBuf] {
+        &self.options.helper_directories
     }
 
     fn start_socket(&mut self) -> Result<OwnedFd> {

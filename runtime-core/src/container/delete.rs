@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::{PATIENCE, status};
+use super::{PATIENCE, members, status};
 use crate::cgroup::Paths;
 use crate::container::Status;
 use crate::error::{Error, Result, Wanted};
@@ -51,6 +51,10 @@ pub(super) fn remove_stopped(entry: Entry, record: &Record) -> Result<()> {
 /// Kills the first process and waits until it is dead.
 fn end(record: &Record) -> Result<()> {
     let Some(process) = record.init.open()? else { return Ok(()) };
+    if record.cgroup.is_empty() && !record.private_pid_namespace {
+        // When it is dead, nobody knows any more who belonged to it.
+        members::signal_all(record, Signal::KILL, Instant::now() + PATIENCE)?;
+    }
     let _ = pidfd_send_signal(&process, Signal::KILL);
     if record.cgroup.is_frozen().unwrap_or(false) {
         record.cgroup.thaw()?;

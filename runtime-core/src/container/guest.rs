@@ -1,7 +1,7 @@
 //! A further process of a container: its plan asks for little outside of it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::create::write_pid_file;
 use super::{Status, agent};
@@ -55,6 +55,10 @@ impl Keeper for Guest<'_> {
 
     fn record(&mut self, _: &Process) -> Result<()> {
         unasked()
+    }
+
+    fn helper_directories(&self) -> &[PathBuf] {
+        &[]
     }
 
     fn start_socket(&mut self) -> Result<OwnedFd> {

@@ -7,6 +7,7 @@ mod delete;
 mod exec;
 mod guest;
 mod hooks;
+mod members;
 mod pause;
 mod running;
 mod start;
@@ -58,6 +59,11 @@ pub struct CreateOptions {
     pub pidfd_socket: Option<PathBuf>,
     /// The systemd that makes the container's cgroup, as a unit of its own. Without one, the cgroup is made directly.
     pub systemd: Option<Bus>,
+    /// Make no cgroup: limits are refused then, and nobody restricts devices.
+    pub without_cgroup: bool,
+    /// Where `newuidmap` and `newgidmap` are looked for, should they be needed; directories that aren't absolute are left
+    /// out.
+    pub helper_directories: Vec<PathBuf>,
 }
 
 /// How a container is started.
@@ -204,11 +210,11 @@ impl Container {
         match (named, all) {
             (Some(Signal::KILL), _) if all || !record.private_pid_namespace => {
                 self.refuse_stopped(&record)?;
-                record.cgroup.kill_all(deadline)
+                members::signal_all(&record, Signal::KILL, deadline)
             }
             (Some(named), true) => {
                 self.refuse_stopped(&record)?;
-                record.cgroup.signal_all(named, deadline)
+                members::signal_all(&record, named, deadline)
             }
             _ => {
                 let process = self.process(&record)?;
@@ -228,7 +234,7 @@ impl Container {
     /// # Errors
     /// It is gone, or its cgroup can't be read.
     pub fn pids(&self) -> Result<Vec<u32>> {
-        self.record()?.cgroup.pids()
+        members::pids(&self.record()?)
     }
 
     /// What the container has used so far.

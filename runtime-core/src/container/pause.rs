@@ -14,6 +14,9 @@ use crate::state::{Record, StateRoot};
 pub(super) fn pause(root: &StateRoot, id: &ContainerId) -> Result<()> {
     let (entry, record) = root.lock_recorded(id, PATIENCE)?;
     match status(&record, entry.awaits_start()?)? {
+        Status::Created | Status::Running if record.cgroup.is_empty() => {
+            Err(Error::Cgroup(format!("container {id} can't be paused: it has no cgroup")))
+        }
         Status::Created | Status::Running => record.cgroup.freeze(Instant::now() + PATIENCE),
         status => Err(Error::Status { id: id.to_string(), status, wanted: Wanted::Pause }),
     }

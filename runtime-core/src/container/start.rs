@@ -106,7 +106,7 @@ impl Start {
     /// The sentence about a failed step: the plan is made again to know what the step's number means.
     fn explain(&self, heard: Heard) -> Error {
         let plan = self.spec().and_then(|spec| {
-            let host = Host::probe()?.knowing_modules_for(&spec);
+            let host = Host::probe_around(&self.record.cgroup)?.knowing_modules_for(&spec);
             Ok(plan::create(&spec, &host, &self.record.request)?)
         });
         match plan {

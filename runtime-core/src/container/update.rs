@@ -14,6 +14,9 @@ pub(super) fn update(root: &StateRoot, id: &ContainerId, given: &LinuxResources)
     if let status @ Status::Stopped = status(&record, entry.awaits_start()?)? {
         return Err(Error::Status { id: id.to_string(), status, wanted: Wanted::Update });
     }
+    if record.cgroup.is_empty() {
+        return Err(Error::Cgroup(format!("container {id} can't be updated: it has no cgroup")));
+    }
     let planned = cgroup::plan_update(&entry.resources()?, given, &Hierarchies::probe()?);
     let update = planned.map_err(Error::Update)?;
     // What can't be written down must not be done.

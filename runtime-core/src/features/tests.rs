@@ -15,11 +15,16 @@ fn host() -> Host {
     let v2 = V2 { mount: "/c".into(), root: "/".into(), own: "/".into(), controllers };
     Host {
         on_some_cpus: false,
-        cgroups: Hierarchies { v1: Vec::new(), v2: Some(v2) },
+        closed: None,
+        uid: 0,
+        gid: 0,
+        cgroups: Hierarchies { v1: Vec::new(), v2: Some(v2), owner: Some((0, 0)) },
         bounding: u64::MAX,
         permitted: u64::MAX,
         ignored_signals: 0,
         has_groups: false,
+        denies_groups: false,
+        in_user_namespace: false,
         kernel: (6, 18),
         descriptor_limit: 1024,
         has_clone3: true,

@@ -7,15 +7,42 @@ use rustix::io::Errno;
 
 use super::clone::{Request, UserNamespace, birth};
 use super::dialogue::Dialogue;
-use super::{image, loans, procfs};
+use super::{image, loans, procfs, subids};
 use crate::error::{ConfigError, Context, Result};
-use crate::plan::{IdMap, Pointer};
+use crate::plan::{IdMap, MapWriter, Pointer};
 use crate::step::Namespace;
 
-/// Writes both maps of the user namespace of a process that waits for them. The kernel takes each in one write.
-pub(super) fn write(pid: u32, uids: &[IdMap], gids: &[IdMap]) -> Result<()> {
-    procfs::write(pid, "uid_map", &lines(uids))?;
-    procfs::write(pid, "gid_map", &lines(gids))
+/// Writes both maps of the user namespace of a process that waits for them.
+pub(super) struct Writer<'a> {
+    /// The process.
+    pub(super) pid: u32,
+    /// Where helpers are looked for.
+    pub(super) helpers: &'a [PathBuf],
+}
+
+impl Writer<'_> {
+    /// The kernel takes each map in one write.
+    pub(super) fn write(
+        &self,
+        uids: &[IdMap],
+        uids_by: MapWriter,
+        gids: &[IdMap],
+        gids_by: MapWriter,
+    ) -> Result<()> {
+        self.write_one(uids, uids_by, "uid_map", "newuidmap")?;
+        self.write_one(gids, gids_by, "gid_map", "newgidmap")
+    }
+
+    fn write_one(&self, map: &[IdMap], by: MapWriter, file: &str, helper: &str) -> Result<()> {
+        if by == MapWriter::Helper {
+            return subids::write(helper, self.helpers, self.pid, map);
+        }
+        if by == MapWriter::WithoutGroups {
+            // Before the map, or the kernel refuses it.
+            procfs::write(self.pid, "setgroups", "deny")?;
+        }
+        procfs::write(self.pid, file, &lines(map))
+    }
 }
 
 /// Compares both maps of the user namespace of a process with those that were expected of it.
@@ -78,8 +105,9 @@ pub(super) fn namespace_with(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd> 
     })
     .doing(doing)?;
     let path = PathBuf::from(format!("/proc/{}/ns/user", process.pid));
+    let (writer, ours) = (Writer { pid: process.pid, helpers: &[] }, MapWriter::Ourselves);
     let namespace =
-        write(process.pid, uids, gids).and_then(|()| loans::open_namespace(Namespace::User, &path));
+        writer.write(uids, ours, gids, ours).and_then(|()| loans::open_namespace(Namespace::User, &path));
     // It waits for a word that never comes.
     drop(dialogue);
     process.end();

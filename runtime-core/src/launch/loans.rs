@@ -1,19 +1,33 @@
 //! Parts of the host that a container gets: opened here, on the host, each as a mount that is attached nowhere yet.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
+use rustix::thread::CapabilitySet;
 
 use crate::error::{ConfigError, Context, Error, Result};
 use crate::plan::{Loan, LoanMapping, LoanSource, NamespaceAt};
 use crate::step::{Namespace, Propagation};
+use crate::sys::errand::{self, Change};
 use crate::sys::mount::set_attributes;
 
 /// The magic number of procfs.
 const PROC_MAGIC: rustix::fs::FsWord = 0x9fa0;
+
+const SYSFS: &str = "/sys";
+
+/// Whether this failed for want of privileges over the host's mounts.
+pub(super) fn is_up_to_root(error: &Error) -> bool {
+    const SYS_ADMIN: CapabilitySet = CapabilitySet::SYS_ADMIN;
+    let may_mount =
+        || rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(SYS_ADMIN));
+    matches!(error, Error::System { errno: Errno::PERM, .. }) && !may_mount()
+}
 
 /// Opens what a loan names, with its propagation, attributes and ids.
 pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>) -> Result<OwnedFd> {
@@ -47,37 +61,97 @@ fn attributes_refused(errno: Errno) -> Error {
 
 fn open_tree(loan: &Loan) -> Result<OwnedFd> {
     let path = match &loan.source {
-        LoanSource::Path(path) | LoanSource::Cgroup(path) | LoanSource::Device { path, .. } => path,
         LoanSource::Sysfs => return open_sysfs(),
+        source => path_of(source),
     };
     let tree = match loan.attached {
         true => rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
         false => copy_tree(path, loan.recursive),
     };
-    let tree = tree.doing(|| format!("cannot open {}", path.display()))?;
-    if loan.only_procfs && rustix::fs::fstatfs(&tree).doing(|| "fstatfs".into())?.f_type != PROC_MAGIC {
+    let tree = tree.doing(|| cannot_open(path))?;
+    check(loan, tree.as_fd())?;
+    Ok(tree)
+}
+
+/// The same, seen from the container's user and mount namespace, which are new, with our own user all the same: a source
+/// that we can reach can be lent, whoever the container's root is.
+pub(super) fn open_there(loan: &Loan, container: BorrowedFd<'_>) -> Result<OwnedFd> {
+    if loan.mapping.is_some() {
+        let doing = "cannot map its ids, which needs privileges on the host".into();
+        return Err(Error::System { doing, errno: Errno::PERM });
+    }
+    let path = path_of(&loan.source);
+    let is_sysfs = loan.source == LoanSource::Sysfs;
+    let name =
+        CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL).doing(|| cannot_open(path))?;
+    // In that namespace the mounts below the host's sysfs can't be left out.
+    let flags = tree_flags(loan.recursive || is_sysfs);
+    let opened = errand::open_tree_of(container, &name, flags.bits(), &changes(loan, is_sysfs));
+    let tree = opened.map_err(|(done, errno)| {
+        let doing = match (done, errno) {
+            (0, _) => "cannot enter the container's user namespace".into(),
+            (1, Errno::INVAL) if !loan.recursive => format!(
+                "{} (in a user namespace what is mounted below it can't be left out: use rbind)",
+                cannot_open(path)
+            ),
+            (1, _) => cannot_open(path),
+            _ => "cannot set its mount attributes (what the host's mount forbids stays forbidden)".into(),
+        };
+        Error::System { doing, errno }
+    })?;
+    check(loan, tree.as_fd())?;
+    Ok(tree)
+}
+
+/// All that is changed about it, in its order.
+fn changes(loan: &Loan, readonly: bool) -> Vec<Change> {
+    let readonly = readonly.then(|| Change::new(libc::MOUNT_ATTR_RDONLY, 0, 0, true));
+    let propagation = std::iter::once(&loan.base).chain(&loan.propagation).map(|word| {
+        let (flag, recursive) = propagation_flag(*word);
+        Change::new(0, 0, flag, recursive)
+    });
+    let attributes = loan.attributes.iter().map(|each| Change::new(each.set, each.clear, 0, each.recursive));
+    readonly.into_iter().chain(propagation).chain(attributes).collect()
+}
+
+fn path_of(source: &LoanSource) -> &Path {
+    match source {
+        LoanSource::Path(path) | LoanSource::Cgroup(path) | LoanSource::Device { path, .. } => path,
+        LoanSource::Sysfs => Path::new(SYSFS),
+    }
+}
+
+fn cannot_open(path: &Path) -> String {
+    format!("cannot open {}", path.display())
+}
+
+fn tree_flags(recursive: bool) -> OpenTreeFlags {
+    let recursive = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | recursive
+}
+
+/// Whether it is what it has to be.
+fn check(loan: &Loan, tree: BorrowedFd<'_>) -> Result<()> {
+    let path = path_of(&loan.source);
+    if loan.only_procfs && rustix::fs::fstatfs(tree).doing(|| "fstatfs".into())?.f_type != PROC_MAGIC {
         let problem = format!("only a procfs can lie on /proc, which {} is not", path.display());
         return Err(ConfigError::new("/mounts", problem).into());
     }
     match loan.source {
-        LoanSource::Device { major, minor, .. } => {
-            check_device(tree.as_fd(), path, major, minor).map(|()| tree)
-        }
-        _ => Ok(tree),
+        LoanSource::Device { major, minor, .. } => check_device(tree, path, major, minor),
+        _ => Ok(()),
     }
 }
 
 fn copy_tree(path: &Path, recursive: bool) -> rustix::io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let recursive = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
-    rustix::mount::open_tree(CWD, path, flags | recursive)
+    rustix::mount::open_tree(CWD, path, tree_flags(recursive))
 }
 
 /// The host's sysfs alone. In a user namespace its mounts can't be taken apart: then nothing below may be written to,
 /// above all no cgroup (CVE-2023-25809).
 fn open_sysfs() -> Result<OwnedFd> {
-    let path = Path::new("/sys");
-    let doing = || "cannot open /sys".to_string();
+    let path = Path::new(SYSFS);
+    let doing = || cannot_open(path);
     match copy_tree(path, false) {
         Err(Errno::INVAL) => {
             let tree = copy_tree(path, true).doing(doing)?;

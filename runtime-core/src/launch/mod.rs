@@ -8,6 +8,7 @@ mod image;
 mod loans;
 mod procfs;
 mod report;
+mod subids;
 mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,14 +17,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use rustix::process::WaitId;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::CpuSet;
 
 use crate::cgroup::{Cgroup, Paths, Start};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
-use crate::plan::{Action, Deed, Plan};
+use crate::plan::{Action, Deed, Loan, Plan};
 use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
+use crate::sys::process::{set_affinity, set_limit};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
@@ -48,6 +50,8 @@ pub(crate) trait Keeper {
     fn start_socket(&mut self) -> Result<OwnedFd>;
     /// The container's first process, whose namespaces a further one enters.
     fn container(&self) -> Result<BorrowedFd<'_>>;
+    /// Where helpers that map ids are looked for.
+    fn helper_directories(&self) -> &[PathBuf];
     /// Keeps the cgroup, which was just made, for the end.
     fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
     /// Has systemd make the cgroup around the process, and keeps it for the end.
@@ -165,13 +169,13 @@ impl Walk<'_> {
                 self.lend(container)?;
             }
             Action::SetAffinity(cpus) => {
-                let pid = rustix::process::Pid::from_raw(self.process()?.pid.cast_signed());
-                let mut set = CpuSet::new();
-                cpus.below(CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
-                sched_setaffinity(pid, &set).doing(|| "sched_setaffinity".into())?;
+                let cpus = cpus.below(CpuSet::MAX_CPU);
+                set_affinity(self.process()?.pid, cpus).doing(|| "sched_setaffinity".into())?;
             }
-            Action::WriteIdMaps { uids, gids } => {
-                id_maps::write(self.process()?.pid, uids, gids)?;
+            Action::WriteIdMaps { uids, uids_by, gids, gids_by } => {
+                let writer =
+                    id_maps::Writer { pid: self.process()?.pid, helpers: self.keeper.helper_directories() };
+                writer.write(uids, *uids_by, gids, *gids_by)?;
                 self.born()?.dialogue.go().doing(lost)?;
             }
             Action::CheckIdMaps { uids, gids } => id_maps::check(self.process()?.pid, uids, gids)?,
@@ -179,15 +183,18 @@ impl Walk<'_> {
             Action::LendNamespace(namespace) => self.lend(loans::open_joined(namespace)?)?,
             Action::LendMount(loan) => {
                 let own = || loans::open_namespace(Namespace::User, &user_namespace_of(self.process()?));
-                self.lend(loans::open(loan, own)?)?;
+                let opened = match loans::open(loan, own) {
+                    Err(error) if loans::is_up_to_root(&error) => self.open_there(loan)?,
+                    opened => opened?,
+                };
+                self.lend(opened)?;
             }
             Action::LendStartSocket => {
                 let socket = self.keeper.start_socket()?;
                 self.lend(socket)?;
             }
             Action::SetRlimit { resource, soft, hard, .. } => {
-                crate::sys::process::set_limit(self.process()?.pid, *resource, *soft, *hard)
-                    .doing(|| "prlimit".into())?;
+                set_limit(self.process()?.pid, *resource, *soft, *hard).doing(|| "prlimit".into())?;
             }
             Action::SendTerminal(socket) => terminal::send(&self.handed()?, socket)?,
             Action::KeepTerminal => {
@@ -214,6 +221,15 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Who has no privileges over the host's mounts has them over the container's.
+    fn open_there(&mut self, loan: &Loan) -> Result<OwnedFd> {
+        // As long as the process shares our memory, it is as well protected from visitors as we are.
+        self.born_mut()?.memory.take();
+        let born = self.born()?;
+        let opened = loans::open_there(loan, born.process.pidfd.as_fd());
+        opened.map_err(|error| report::before(self.plan, born, error))
+    }
+
     /// A copy: what the keeper has can't be held on to while the walk goes on.
     fn container(&self) -> Result<OwnedFd> {
         let container = self.keeper.container()?;
@@ -236,7 +252,7 @@ impl Walk<'_> {
             descriptors,
             user_namespace: UserNamespace::of(self.plan),
         })
-        .doing(|| "clone3".into())?;
+        .map_err(report::not_born)?;
         self.born = Some(Born { dialogue, memory: Some(memory), process, former: None });
         self.due = Due::Plan;
         Ok(())

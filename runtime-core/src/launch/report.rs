@@ -1,7 +1,9 @@
 //! Failures as sentences. Init reports numbers; the plan knows what they mean.
 
 use rustix::io::Errno;
+use rustix::process::{Signal, pidfd_send_signal};
 
+use super::Born;
 use super::dialogue::Heard;
 use crate::error::{Error, StepError};
 use crate::plan::{Deed, Entry, Owned, Plan};
@@ -24,6 +26,18 @@ pub(super) fn at_step(number: u32, entry: &Entry, error: Error) -> Error {
     }
 }
 
+/// Why no process was born: what the kernel's words alone don't tell.
+pub(super) fn not_born(errno: Errno) -> Error {
+    let why = match errno {
+        Errno::ACCESS => {
+            " (a cgroup is entered by who may write to cgroup.procs of it, and of the one above it and the present one)"
+        }
+        Errno::NOSPC => " (no more namespaces are allowed: see the limits in /proc/sys/user)",
+        _ => "",
+    };
+    Error::System { doing: format!("clone3{why}"), errno }
+}
+
 /// What it means that init said this where something else was expected.
 pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
     match heard {
@@ -34,6 +48,16 @@ pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
         Heard::AtBarrier(step) | Heard::Born { step, .. } => {
             Error::Died(format!("the init program stands at step {step}, where it should not"))
         }
+    }
+}
+
+/// Why a process can't be entered: it may have failed before, and have said so.
+pub(super) fn before(plan: &Plan, born: &Born, error: Error) -> Error {
+    // A process that lives and says nothing would be listened to for ever.
+    let _ = pidfd_send_signal(&born.process.pidfd, Signal::KILL);
+    match born.dialogue.hear() {
+        Ok(heard @ Heard::Failed(_)) => unexpected(plan, heard),
+        _ => error,
     }
 }
 

@@ -19,9 +19,10 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     labels::check(spec, host)?;
 
     // On the host. The cgroup comes first: the process is born in it, so that all it does is accounted. (Systemd makes
-    // one only around a process: then that is born before, and enters it.) It executes init while the limits are set, and waits: it does nothing before it gets its part of this list.
+    // one only around a process: then that is born before, and enters it.) It executes init while the limits are set, and
+    // waits: it does nothing before it gets its part of this list.
     let (cgroup, mut limits) = limits::make_cgroup(plan, spec, host, request)?;
-    namespaces::start_process(plan, spec, limits::born_in_cgroup(host, &limits));
+    namespaces::start_process(plan, spec, host, limits::born_in_cgroup(host, &limits));
     limits::enter_cgroup(plan, host, &mut limits);
     limits::limit_resources(plan, &mut limits);
 
@@ -31,7 +32,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     rootfs::mount(plan, spec, request)?;
     mounts::make(plan, spec, host, &cgroup)?;
     notify::mount(plan, spec, request)?;
-    rootfs::make_devices(plan, spec)?;
+    rootfs::make_devices(plan, spec, host)?;
     // Hooks see the mounts, and the host's tree beside them: some add mounts of their own.
     hooks::before_pivot(plan, spec);
     // While something may be made in /dev.

@@ -5,7 +5,7 @@ use oci_spec::runtime::LinuxPersonalityDomain;
 use super::capabilities::{SYS_ADMIN, bits};
 use super::draft::{Draft, text};
 use super::mounts::covers_dev;
-use super::namespaces::Wish;
+use super::namespaces::{Wish, denies_groups};
 use super::{Action, Owned, Pointer, memory};
 use crate::error::ConfigError;
 use crate::host::Host;
@@ -129,13 +129,19 @@ fn become_user(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigE
     let user = process.user();
     let directory = process.cwd().to_string_lossy();
     let groups = user.additional_gids().clone().unwrap_or_default();
+    let without_groups = denies_groups(spec, host);
+    if without_groups && !groups.is_empty() {
+        let problem = "where a single group is mapped without newgidmap, nobody can be in further groups; leave them \
+                       out, or map more groups";
+        return Err(ConfigError::new("/process/user/additionalGids", problem));
+    }
     plan.init(
         "/process/user",
         Step::BecomeUser {
             uid: user.uid(),
             gid: user.gid(),
             // Where there are none and none are wanted, nothing is done.
-            set_groups: may_set_groups(spec) && (host.has_groups || !groups.is_empty()),
+            set_groups: !without_groups && (host.has_groups || !groups.is_empty()),
             groups,
             umask: user.umask().unwrap_or(DEFAULT_UMASK),
             directory: text(&Pointer::of("/process/cwd"), directory.as_bytes())?,
@@ -148,12 +154,6 @@ fn become_user(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigE
 pub(super) fn root_in(directory: std::ffi::CString) -> Step<Owned> {
     let groups = Vec::new();
     Step::BecomeUser { uid: 0, gid: 0, set_groups: false, groups, umask: DEFAULT_UMASK, directory }
-}
-
-/// A user namespace without a map of groups denies `setgroups`.
-fn may_set_groups(spec: &Spec) -> bool {
-    let gids = spec.oci().linux().as_ref().and_then(|linux| linux.gid_mappings().as_ref());
-    Wish::of(spec, Namespace::User) != Wish::New || gids.is_some_and(|gids| !gids.is_empty())
 }
 
 /// The last confinement before the program.

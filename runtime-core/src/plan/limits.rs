@@ -1,11 +1,12 @@
 //! The cgroup and its limits, and the limits of the process itself.
 
-use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
+use oci_spec::runtime::{LinuxResources, PosixRlimit, PosixRlimitType};
 
+use super::capabilities::SYS_ADMIN;
 use super::draft::Draft;
 use super::namespaces::Wish;
 use super::{Action, Pointer, Request};
-use crate::cgroup::{self, Paths, Start};
+use crate::cgroup::{self, Closed, Hierarchy, Paths, Start};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -31,10 +32,14 @@ pub(super) fn make_cgroup(
     let linux = spec.oci().linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_deref());
     let resources = linux.and_then(|linux| linux.resources().as_ref());
+    if let (Some(wanted), Some(closed)) = (resources, &host.closed) {
+        refuse_closed(wanted, host, closed)?;
+    }
     let manager = request.systemd.as_ref().map(|manager| (manager, spec.oci().annotations()));
-    let planned = cgroup::plan(request.id.as_str(), path, resources, &host.cgroups, manager)?;
+    let plan_cgroup = if restricts_devices(host) { cgroup::plan } else { cgroup::plan_limits };
+    let planned = plan_cgroup(request.id.as_str(), path, resources, &host.cgroups, manager)?;
     let origin = if path.is_some() { Pointer::of("/linux/cgroupsPath") } else { Pointer::NONE };
-    if planned.start.is_none() {
+    if planned.start.is_none() && (host.closed.is_none() || !planned.paths.is_empty()) {
         plan.host(origin.clone(), Action::CreateCgroup(planned.paths.clone()));
     }
     let mut limits = Limits {
@@ -49,14 +54,15 @@ pub(super) fn make_cgroup(
     Ok((planned.paths, limits))
 }
 
-/// Brings the process into its cgroup, as far as it wasn't born there.
+/// Brings the process into its cgroup, as far as there is one and it wasn't born there.
 pub(super) fn enter_cgroup(plan: &mut Draft, host: &Host, limits: &mut Limits) {
     let mut inside = born_in_cgroup(host, limits);
     if let Some((origin, start)) = limits.unit.take() {
         inside = start.takes_process;
         plan.host(origin, Action::StartUnit(start));
     }
-    if !inside || !host.cgroups.v1.is_empty() {
+    let has_v2_cgroup = host.closed.is_none() || host.cgroups.v2.is_some();
+    if !inside && has_v2_cgroup || !host.cgroups.v1.is_empty() {
         plan.host(Pointer::NONE, Action::EnterCgroup { born_inside: inside });
     }
 }
@@ -64,6 +70,34 @@ pub(super) fn enter_cgroup(plan: &mut Draft, host: &Host, limits: &mut Limits) {
 /// Whether the process is born in its cgroup.
 pub(super) fn born_in_cgroup(host: &Host, limits: &Limits) -> bool {
     host.has_clone_into_cgroup() && limits.unit.is_none()
+}
+
+/// Whether there is anybody to restrict devices: a cgroup, and for version 2 privileges too. An ordinary user has neither;
+/// then a container, which is in a user namespace, can make no device, and opens of those that are attached what the
+/// host lets its user open.
+fn restricts_devices(host: &Host) -> bool {
+    let may_load_programs = host.permitted & SYS_ADMIN != 0;
+    match host.cgroups.v1_with("devices") {
+        Some(_) => true,
+        None if host.cgroups.v2.is_some() => may_load_programs,
+        // Without any hierarchy that is an error, unless it is what somebody wanted.
+        None => host.closed.is_none(),
+    }
+}
+
+/// A limit in a hierarchy in which the container gets no cgroup is refused, never left out.
+fn refuse_closed(wanted: &LinuxResources, host: &Host, closed: &Closed) -> Result<(), ConfigError> {
+    for (origin, knob) in cgroup::plan_limits("any", None, Some(wanted), &host.mounted_cgroups(), None)?.knobs
+    {
+        let is_closed = match knob.hierarchy {
+            Hierarchy::V1(controller) => host.cgroups.v1_with(controller).is_none(),
+            Hierarchy::V2 => host.cgroups.v2.is_none(),
+        };
+        if is_closed {
+            return Err(ConfigError::new(origin, format!("cannot set {knob}: {}", closed.why)));
+        }
+    }
+    Ok(())
 }
 
 /// Limits what the process may use.

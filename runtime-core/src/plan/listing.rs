@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::capabilities::Names;
 use super::limits::limit_name;
-use super::{Action, Deed, IdMap, Loan, LoanSource, NamespaceAt, Owned, Plan};
+use super::{Action, Deed, IdMap, Loan, LoanSource, MapWriter, NamespaceAt, Owned, Plan};
 use crate::step::{Namespace, Point, Step};
 
 impl Plan {
@@ -82,8 +82,15 @@ impl Display for Action {
             }
             Action::LendContainer => write!(f, "name the container's first process"),
             Action::SetAffinity(cpus) => write!(f, "let it run on the processors {cpus}"),
-            Action::WriteIdMaps { uids, gids } => {
-                write!(f, "map user ids {} and group ids {}", Maps(uids), Maps(gids))
+            Action::WriteIdMaps { uids, uids_by, gids, gids_by } => {
+                let by = |writer, helper| if writer == MapWriter::Helper { helper } else { "" };
+                let (uids_by, helper) = (by(*uids_by, " by newuidmap"), by(*gids_by, " by newgidmap"));
+                write!(f, "map user ids {}{uids_by} and group ids {}{helper}", Maps(uids), Maps(gids))?;
+                if *gids_by == MapWriter::WithoutGroups {
+                    write!(f, ", without further groups")
+                } else {
+                    Ok(())
+                }
             }
             Action::CheckIdMaps { uids, gids } => {
                 write!(f, "make sure that it maps user ids {} and group ids {}", Maps(uids), Maps(gids))

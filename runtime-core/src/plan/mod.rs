@@ -193,8 +193,12 @@ pub enum Action {
     WriteIdMaps {
         /// User ids.
         uids: Vec<IdMap>,
+        /// Who writes them.
+        uids_by: MapWriter,
         /// Group ids.
         gids: Vec<IdMap>,
+        /// Who writes them.
+        gids_by: MapWriter,
     },
     /// Compares the maps of the user namespace that the process was born in with those that were expected.
     CheckIdMaps {
@@ -255,6 +259,18 @@ pub struct NamespaceAt {
     pub path: PathBuf,
     /// It must not be our own: kernel parameters are going to be written in it.
     pub foreign: bool,
+}
+
+/// Who writes a map of a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapWriter {
+    /// We do.
+    Ourselves,
+    /// We do, but the kernel wants `setgroups` denied in the namespace for good: who can drop a group may be let in where
+    /// its members are kept out.
+    WithoutGroups,
+    /// `newuidmap` or `newgidmap`, which know what other ids the user may use.
+    Helper,
 }
 
 /// A range of ids of a user namespace (config-linux.md, "User namespace mappings").

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 
+use super::capabilities::SYS_ADMIN;
 use super::draft::{Draft, inside, text};
 use super::namespaces::{Wish, id_map};
 use super::options::{Options, mount_flags};
 use super::rootfs::root_propagation;
 use super::{Action, Loan, LoanMapping, LoanSource, Owned, Pointer, labels};
-use crate::cgroup::Paths;
+use crate::cgroup::{Hierarchies, Paths};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -40,6 +41,8 @@ struct Asked<'a> {
     options: Options,
     destination: String,
     fresh: bool,
+    /// The host's tree comes to lie here with an earlier mount.
+    over_tree: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -47,7 +50,14 @@ impl<'a> Asked<'a> {
         spec.oci().mounts().iter().flatten().enumerate().map(|(index, mount)| {
             let origin = Pointer::of("/mounts").child(index);
             let options = Options::of(mount, &origin)?;
-            Ok(Asked { origin, mount, options, destination: inside(mount.destination()), fresh: false })
+            Ok(Asked {
+                origin,
+                mount,
+                options,
+                destination: inside(mount.destination()),
+                fresh: false,
+                over_tree: false,
+            })
         })
     }
 
@@ -69,7 +79,7 @@ impl<'a> Asked<'a> {
 
     /// Whether it becomes read-only only at the end: devices, copies and mount points are made in it before.
     fn is_readonly_late(&self, host: &Host) -> bool {
-        let is_cgroup_directory = self.fstype() == "cgroup" && host.cgroups.has_v1_controllers();
+        let is_cgroup_directory = self.fstype() == "cgroup" && host.mounted_cgroups().has_v1_controllers();
         let filled = self.fstype() == "tmpfs" || is_cgroup_directory || self.destination == "/dev";
         self.wants_readonly() && filled && !self.is_bind() && !self.options.remount
     }
@@ -103,11 +113,15 @@ pub(super) fn late_readonly(spec: &Spec, host: &Host) -> Result<Vec<(Pointer, St
 /// Makes all mounts.
 pub(super) fn make(plan: &mut Draft, spec: &Spec, host: &Host, cgroup: &Paths) -> Result<(), ConfigError> {
     refuse_without_namespace(spec)?;
-    let mut empty = Vec::new();
+    let (mut empty, mut trees) = (Vec::new(), Vec::new());
     for asked in Asked::all(spec) {
         let mut asked = asked?;
         refuse_odd(&asked)?;
         asked.fresh = is_just_below(&asked.destination, &empty);
+        asked.over_tree = trees.iter().any(|tree| Path::new(&asked.destination).starts_with(tree));
+        if asked.options.bind == Some(true) || gets_whole_sysfs(spec, host, &asked) {
+            trees.push(asked.destination.clone());
+        }
         if asked.fstype() == "tmpfs" && !asked.is_bind() && !asked.options.copy_up {
             empty.push(asked.destination.clone());
         }
@@ -223,6 +237,12 @@ fn gets_no_sysfs(spec: &Spec) -> bool {
     Wish::of(spec, Namespace::User) != Wish::Host && Wish::of(spec, Namespace::Network) == Wish::Host
 }
 
+/// Nor can everybody have the host's without what is mounted below it.
+fn gets_whole_sysfs(spec: &Spec, host: &Host, asked: &Asked<'_>) -> bool {
+    let takes_mounts_apart = host.permitted & SYS_ADMIN != 0 && !host.in_user_namespace;
+    asked.fstype() == "sysfs" && gets_no_sysfs(spec) && !takes_mounts_apart
+}
+
 /// The host's sysfs shows what one of the container's own would.
 fn host_sysfs(plan: &mut Draft, spec: &Spec, asked: &Asked<'_>) -> Result<(), ConfigError> {
     let loan = Loan { source: LoanSource::Sysfs, ..lent(spec, asked, PathBuf::new())? };
@@ -303,8 +323,13 @@ fn cgroups(
     asked: &Asked<'_>,
 ) -> Result<(), ConfigError> {
     let private = Wish::of(spec, Namespace::Cgroup) == Wish::New;
-    if !host.cgroups.has_v1_controllers() {
-        let Some(v2) = &host.cgroups.v2 else { return Ok(()) };
+    let mounted = host.mounted_cgroups();
+    if !mounted.has_v1_controllers() {
+        let Some(v2) = &mounted.v2 else { return Ok(()) };
+        if private && asked.over_tree {
+            // No file system can lie directly on itself.
+            cover(plan, spec, asked)?;
+        }
         return hierarchy(
             plan,
             spec,
@@ -319,19 +344,19 @@ fn cgroups(
         asked.origin.clone(),
         new_mount(asked, "tmpfs", &asked.destination, flags(asked, host), &data, Path::new(""))?,
     );
-    for v1 in &host.cgroups.v1 {
+    for v1 in &mounted.v1 {
         let place = format!("{}/{}", asked.destination, directory_name(&v1.mount));
         let named = v1.controllers.iter().any(|controller| controller.starts_with("name=")).then_some("none");
         let words: Vec<&str> = named.into_iter().chain(v1.controllers.iter().map(String::as_str)).collect();
         let each = Hierarchy { mount: &v1.mount, fstype: "cgroup", data: &words.join(","), place: &place };
         hierarchy(plan, spec, asked, cgroup, private, each)?;
     }
-    if let Some(v2) = &host.cgroups.v2 {
+    if let Some(v2) = &mounted.v2 {
         let place = format!("{}/{}", asked.destination, directory_name(&v2.mount));
         let each = Hierarchy { mount: &v2.mount, fstype: "cgroup2", data: "", place: &place };
         hierarchy(plan, spec, asked, cgroup, private, each)?;
     }
-    controller_links(plan, host, asked)
+    controller_links(plan, &mounted, asked)
 }
 
 struct Hierarchy<'a> {
@@ -354,16 +379,29 @@ fn hierarchy(
     let own = cgroup.at(each.mount);
     if private {
         let set = asked.options.flat.set | asked.options.deep.set;
+        // What is not the container's own is only looked at.
+        let set = if own.is_some() { set } else { set | libc::MOUNT_ATTR_RDONLY };
         let instead = own.as_deref().unwrap_or(Path::new(""));
         let step = new_mount(asked, each.fstype, each.place, mount_flags(set), each.data, instead)?;
         plan.init(asked.origin.clone(), step);
         return Ok(());
     }
-    let Some(own) = own else { return Ok(()) };
+    let Some(own) = own else {
+        return if each.place == asked.destination { cover(plan, spec, asked) } else { Ok(()) };
+    };
     let mut loan = lent(spec, asked, own.clone())?;
     loan.source = LoanSource::Cgroup(own);
     plan.host(asked.origin.clone(), Action::LendMount(Box::new(loan)));
     plan.init(asked.origin.clone(), Step::AttachMount { at: asked.target(each.place, Create::Directory)? });
+    Ok(())
+}
+
+/// A container without a cgroup of its own sees none: below it may lie the host's, which came with /sys.
+fn cover(plan: &mut Draft, spec: &Spec, asked: &Asked<'_>) -> Result<(), ConfigError> {
+    let flags = mount_flags(libc::MOUNT_ATTR_RDONLY);
+    let data = labels::parameters(spec, "tmpfs", "mode=755");
+    let step = new_mount(asked, "tmpfs", &asked.destination, flags, &data, Path::new(""))?;
+    plan.init(asked.origin.clone(), step);
     Ok(())
 }
 
@@ -372,9 +410,8 @@ fn directory_name(mount: &Path) -> String {
 }
 
 /// Where several controllers share a hierarchy, each is found by its own name too.
-fn controller_links(plan: &mut Draft, host: &Host, asked: &Asked<'_>) -> Result<(), ConfigError> {
-    let links: Vec<Link<Owned>> = host
-        .cgroups
+fn controller_links(plan: &mut Draft, mounted: &Hierarchies, asked: &Asked<'_>) -> Result<(), ConfigError> {
+    let links: Vec<Link<Owned>> = mounted
         .v1
         .iter()
         .filter(|v1| v1.controllers.len() > 1)

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType};
 
+use super::capabilities::SYS_ADMIN;
 use super::draft::{Draft, text};
-use super::{Action, IdMap, NamespaceAt, Owned, Pointer, Request, labels};
+use super::{Action, IdMap, MapWriter, NamespaceAt, Owned, Pointer, Request, labels};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -114,12 +115,15 @@ impl Joined {
     }
 }
 
-pub(super) fn start_process(plan: &mut Draft, spec: &Spec, into_cgroup: bool) {
+pub(super) fn start_process(plan: &mut Draft, spec: &Spec, host: &Host, into_cgroup: bool) {
     let new = BORN_IN.into_iter().filter(|kind| Wish::of(spec, *kind) == Wish::New).collect();
     plan.host("/linux/namespaces", Action::Clone { new, join: Joined::of(spec).at_birth, into_cgroup });
     let (uids, gids) = id_maps(spec);
     match Wish::of(spec, Namespace::User) {
-        Wish::New => plan.host(MAPS, Action::WriteIdMaps { uids, gids }),
+        Wish::New => {
+            let (uids_by, gids_by) = writers(&uids, &gids, host);
+            plan.host(MAPS, Action::WriteIdMaps { uids, uids_by, gids, gids_by });
+        }
         // Engines that make the namespace themselves say what is in it.
         Wish::Join(_) if !uids.is_empty() => plan.host(MAPS, Action::CheckIdMaps { uids, gids }),
         _ => {}
@@ -135,6 +139,25 @@ fn id_maps(spec: &Spec) -> (Vec<IdMap>, Vec<IdMap>) {
         maps(linux.and_then(|linux| linux.uid_mappings().as_ref())),
         maps(linux.and_then(|linux| linux.gid_mappings().as_ref())),
     )
+}
+
+/// Who writes the map of user ids, and who that of group ids.
+fn writers(uids: &[IdMap], gids: &[IdMap], host: &Host) -> (MapWriter, MapWriter) {
+    let writer = |map: &[IdMap], own, alone| match map {
+        _ if host.may_map_any_ids() => MapWriter::Ourselves,
+        [IdMap { outside, size: 1, .. }] if *outside == own => alone,
+        _ => MapWriter::Helper,
+    };
+    (writer(uids, host.uid, MapWriter::Ourselves), writer(gids, host.gid, MapWriter::WithoutGroups))
+}
+
+/// Whether nobody can change the groups of a process in the container's new user namespace.
+pub(super) fn denies_groups(spec: &Spec, host: &Host) -> bool {
+    if host.denies_groups || Wish::of(spec, Namespace::User) != Wish::New {
+        return host.denies_groups;
+    }
+    let (uids, gids) = id_maps(spec);
+    gids.is_empty() || writers(&uids, &gids, host).1 == MapWriter::WithoutGroups
 }
 
 /// A map of config.json as the plan's.
@@ -163,6 +186,7 @@ pub(super) fn enter(
     host: &Host,
     request: &Request,
 ) -> Result<(), ConfigError> {
+    refuse_without_user_namespace(spec, host)?;
     plan.init(Pointer::NONE, isolate(host, request.inherited_descriptors, false));
     Joined::of(spec).enter(plan, &Pointer::of("/linux/namespaces"));
     if Wish::of(spec, Namespace::Cgroup) == Wish::New {
@@ -182,6 +206,16 @@ pub(super) fn enter(
         plan.init("/linux/namespaces", Step::BringLoopbackUp);
     }
     Ok(())
+}
+
+/// An ordinary user may make no other namespace.
+fn refuse_without_user_namespace(spec: &Spec, host: &Host) -> Result<(), ConfigError> {
+    if host.uid == 0 || host.permitted & SYS_ADMIN != 0 || Wish::of(spec, Namespace::User) != Wish::Host {
+        return Ok(());
+    }
+    let problem = "a container of an ordinary user needs a user namespace: add one, with mappings (`spec --rootless` \
+                   writes such a configuration)";
+    Err(ConfigError::new("/linux/namespaces", problem))
 }
 
 fn time_offsets(spec: &Spec) -> CString {

@@ -69,13 +69,13 @@ pub(super) fn propagation(word: &str) -> Option<Propagation> {
 
 /// Device nodes and links, unless /dev is somebody else's. In a user namespace nodes can't be made: the host's are
 /// attached.
-pub(super) fn make_devices(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
+pub(super) fn make_devices(plan: &mut Draft, spec: &Spec, host: &Host) -> Result<(), ConfigError> {
     if !has_mount_namespace(spec) || covers_dev(spec) {
         return Ok(());
     }
     let asked = asked_devices(spec);
     let defaults = default_devices(&asked);
-    let borrowed = Wish::of(spec, Namespace::User) != Wish::Host;
+    let borrowed = Wish::of(spec, Namespace::User) != Wish::Host || host.in_user_namespace;
     let nodes = if borrowed { Vec::new() } else { nodes(&defaults)? };
     plan.init(
         Pointer::NONE,

@@ -5,6 +5,7 @@
 pub(crate) mod arch;
 pub(crate) mod bpf;
 pub(crate) mod calls;
+pub(crate) mod errand;
 pub(crate) mod inherited;
 pub(crate) mod mount;
 pub(crate) mod process;

@@ -6,6 +6,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// Lets a process run on these processors alone.
+pub(crate) fn set_affinity(pid: u32, cpus: impl Iterator<Item = usize>) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    cpus.for_each(|cpu| set.set(cpu));
+    sched_setaffinity(Pid::from_raw(pid.cast_signed()), &set)
+}
 
 /// Sets a resource limit, by number, of another process. `u64::MAX` means no limit.
 pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
