@@ -10,6 +10,7 @@ mod closed;
 mod convert;
 mod create;
 mod devices;
+mod driver;
 mod ebpf;
 mod exceptions;
 mod files;
@@ -44,6 +45,7 @@ use crate::plan::Pointer;
 
 pub use closed::Closed;
 pub use devices::DeviceRules;
+pub use driver::Driver;
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
 pub use inside::Inside;

@@ -8,7 +8,7 @@ use rustix::process::Pid;
 
 use super::{CreateOptions, agent, hooks};
 use crate::bundle::Bundle;
-use crate::cgroup::{Cgroup, Manager, Paths, Start};
+use crate::cgroup::{Cgroup, Paths, Start};
 use crate::container::Status;
 use crate::error::{Context, Error, Result};
 use crate::hooks::{Hooks, Kind, planned};
@@ -49,14 +49,7 @@ pub(super) fn make(
     let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
     bundle.check_rootfs()?;
     options.console.check(bundle.spec().wants_terminal())?;
-    let mut host = Host::probe()?.knowing_modules_for(bundle.spec());
-    if options.without_cgroup {
-        host.close_all_cgroups();
-    } else if options.systemd.is_none() {
-        host.look_for_access(bundle.spec(), id)?;
-    }
-    let systemd = options.systemd.clone().filter(|_| !options.without_cgroup);
-    let systemd = systemd.map(Manager::reach).transpose()?;
+    let (host, systemd) = Host::probe_for_new(bundle.spec(), id, &options.driver)?;
     let request = Request { systemd, ..request(root, id, bundle, options, until) };
     let plan = plan::create(bundle.spec(), &host, &request)?;
     let filters = seccomp::cache::load_all(&plan.filters, &root.cache_path())?;
