@@ -12,13 +12,14 @@ use std::{fs, io, thread};
 use integration::engines::Verdict;
 use integration::vm::matrix::{self, Row};
 use integration::vm::report::{Case, Column, markdown, read};
-use integration::vm::{self, Built, Files, Guest, Job, Kernel, World};
+use integration::vm::{self, Built, Files, Guest, Image, Job, Kernel, World};
 
 const USAGE: &str = "\
 vm prepare                      fetches and makes what guests need
 vm run [OPTION ...] -- COMMAND  runs a command in a guest; its status is the command's
-    --world v2|v1|hybrid|systemd
+    --world v2|v1|hybrid|systemd|systemd-v1
     --kernel 6.1|6.12|newest
+    --engines                   boots a guest that has engines installed
     --memory MEBIBYTES
     --append WORD               adds to the kernel's command line
     --with FILE                 puts a file or a directory into the guest's /vm
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["prepare"] => vm::prepare().map(|()| 0),
+        ["prepare"] => vm::prepare(&[Image::Plain]).map(|()| 0),
         ["test", rest @ ..] => test(rest),
         ["run", rest @ ..] => Run::parsed(rest).and_then(Run::go),
         _ => Err(io::Error::other(USAGE)),
@@ -50,13 +51,15 @@ fn main() -> ExitCode {
 
 /// Runs the chosen tests, and writes the table if nothing was left out.
 fn test(words: &[&str]) -> io::Result<u8> {
-    vm::prepare()?;
     let (built, mut files) = (Built::new()?, Files::new()?);
     let names: Vec<_> = built.names().collect();
     let rows = matrix::chosen(words, &names)?;
+    vm::prepare(&rows.iter().map(Row::image).collect::<Vec<_>>())?;
     built.add_to(&mut files)?;
-    files
-        .add(concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-core/tests").as_ref(), "source/runtime-core")?;
+    // What tests read of the source.
+    for (path, directory) in [("runtime-core/tests", "source/runtime-core"), ("README.md", "source")] {
+        files.add(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path), directory)?;
+    }
     let disk = files.disk()?;
     let columns = all(&rows, &disk);
     let cases =
@@ -132,6 +135,10 @@ impl Run {
                     run.built = true;
                     rest
                 }
+                ["--engines", rest @ ..] => {
+                    run.guest.image = Image::Engines;
+                    rest
+                }
                 [option, value, rest @ ..] => {
                     run.set(option, value)?;
                     rest
@@ -156,7 +163,7 @@ impl Run {
     }
 
     fn go(mut self) -> io::Result<u8> {
-        vm::prepare()?;
+        vm::prepare(&[self.guest.image])?;
         if self.built {
             Built::new()?.add_to(&mut self.files)?;
         }
