@@ -23,6 +23,7 @@ pub mod expected;
 pub mod gaps;
 pub mod killer;
 pub mod leaks;
+pub mod login;
 pub mod runtime;
 pub mod seccomp;
 pub mod terminal;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,6 +15,7 @@ use crate::bundle::{Bundle, base};
 use crate::command::{Call, Groups, Outcome};
 use crate::container::Container;
 use crate::leaks::{self, Traces};
+use crate::login::{self, Login};
 use crate::runtime::{binaries, runtime};
 use crate::user::{self, User};
 use crate::world::World;
@@ -34,6 +36,7 @@ pub struct Test {
     pub(crate) traces: RefCell<Traces>,
     pub(crate) groups: Groups,
     user: Option<User>,
+    login: Option<&'static Login>,
     serial: Cell<u32>,
 }
 
@@ -70,6 +73,7 @@ impl Test {
             traces: RefCell::default(),
             groups: Groups::default(),
             user: None,
+            login: None,
             serial: Cell::new(0),
         }
     }
@@ -101,6 +105,20 @@ impl Test {
     fn give_to(&mut self, user: User) {
         ["state", "tmp"].iter().for_each(|part| user::give(&self.directory.join(part)));
         self.user = Some(user);
+    }
+
+    /// A test whose commands are run by somebody who has logged in, with a systemd of his own.
+    ///
+    /// # Panics
+    /// When its directories can't be made his.
+    pub fn of_login(login: &'static Login) -> Self {
+        let mut test = Self::at(World::Host);
+        let id = Some(login::UID);
+        for part in ["state", "tmp"] {
+            chown(test.directory.join(part), id, id).expect("root may give things away");
+        }
+        test.login = Some(login);
+        test
     }
 
     /// The binary under test, as the commands see it.
@@ -149,9 +167,12 @@ impl Test {
         output: PathBuf,
     ) -> Call {
         let program = program.as_os_str();
-        match &self.user {
-            Some(user) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
-            None => Call::new(self.world, program, arguments, output, &self.groups),
+        match (&self.user, self.login) {
+            (Some(user), _) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
+            (None, Some(login)) => {
+                login::at_home(Call::entering(login.entrance(), program, arguments, output, &self.groups))
+            }
+            (None, None) => Call::new(self.world, program, arguments, output, &self.groups),
         }
         .env(leaks::MARK, &self.mark)
         .env("TMPDIR", self.directory.join("tmp"))
