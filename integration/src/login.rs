@@ -11,7 +11,7 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde_json::{Value, json};
 
-use crate::command::{Call, claim};
+use crate::command::claim;
 use crate::leaks::soon;
 
 /// His name.
@@ -95,11 +95,23 @@ impl Login {
 }
 
 /// What his session has told his commands.
-pub fn at_home(call: Call) -> Call {
-    call.env("HOME", format!("/home/{NAME}"))
-        .env("USER", NAME)
-        .env("XDG_RUNTIME_DIR", run_directory())
-        .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", run_directory()))
+pub fn environment() -> [(&'static str, String); 4] {
+    [
+        ("HOME", home()),
+        ("USER", NAME.into()),
+        ("XDG_RUNTIME_DIR", run_directory()),
+        ("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", run_directory())),
+    ]
+}
+
+/// Where he lives.
+pub fn home() -> String {
+    format!("/home/{NAME}")
+}
+
+/// The cgroup that his systemd has been given.
+pub fn cgroup() -> String {
+    format!("user.slice/user-{UID}.slice/user@{UID}.service")
 }
 
 /// Where his programs keep what lasts as long as he is logged in.

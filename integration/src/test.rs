@@ -170,7 +170,8 @@ impl Test {
         match (&self.user, self.login) {
             (Some(user), _) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
             (None, Some(login)) => {
-                login::at_home(Call::entering(login.entrance(), program, arguments, output, &self.groups))
+                let call = Call::entering(login.entrance(), program, arguments, output, &self.groups);
+                login::environment().into_iter().fold(call, |call, (name, value)| call.env(name, value))
             }
             (None, None) => Call::new(self.world, program, arguments, output, &self.groups),
         }
