@@ -7,18 +7,18 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 
 # The packages of Debian that are needed, each behind a file that is there when it is installed.
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
-run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
+run test test-vm bench memory: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Somebody sits at a terminal.
-test test-engines: NEEDS += tmux=tmux
+test test-engines test-vm: NEEDS += tmux=tmux
 # Users other than root map ids.
-test: NEEDS += newuidmap=uidmap
+test test-vm: NEEDS += newuidmap=uidmap
 # Engines, and what they and their tests call; a program is looked for in PATH.
 test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
 	/usr/lib/podman/netavark=netavark /var/lib/dpkg/info/busybox-static.list=busybox-static
 # What makes virtual machines out of other packages, which stay in a cache and are not installed.
-test-vm vm: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
+test test-vm vm memory: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
 
 sign = $(firstword $(subst =, ,$1))
 package = $(lastword $(subst =, ,$1))
@@ -26,14 +26,16 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-vm vm bench build man install clean root needs components
+.PHONY: help run test test-engines test-vm vm memory bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
-	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
+	@echo 'make test-vm  the part of it that makes containers, on this machine and in virtual ones; ARGS="v2 6.12 limits"'
+	@echo '              runs the tests with these words, ARGS=guests those in virtual machines'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
+	@echo 'make memory   finds the smallest memory that containers start with, beside the runtimes found in PEERS'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
 	@echo 'make man      writes the manual pages to $(TARGET_DIR)/man'
@@ -48,7 +50,8 @@ test: root needs components
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps
 	$(CARGO) package --package runtime-core --offline --allow-dirty
-	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --workspace --exclude integration --no-fail-fast
+	$(CARGO) run --quiet --package integration --bin vm -- test
 	$(MAKE) --no-print-directory test-engines
 
 test-engines: root needs
@@ -59,6 +62,9 @@ test-vm: root needs
 
 vm: root needs
 	$(CARGO) run --quiet --package integration --bin vm -- prepare
+
+memory: root needs
+	PEERS='$(PEERS)' $(CARGO) run --quiet --package integration --bin vm -- memory
 
 bench: root needs
 	$(CARGO) build --release --package runtime-cli --package integration

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,7 @@ use crate::command::{Call, Groups, Outcome};
 use crate::container::Container;
 use crate::leaks::{self, Traces};
 use crate::login::{self, Login};
+use crate::missing::Missing;
 use crate::runtime::{binaries, runtime};
 use crate::user::{self, User};
 use crate::world::World;
@@ -31,8 +31,7 @@ pub struct Test {
     pub mark: String,
     /// The test's own directory.
     pub directory: PathBuf,
-    /// What executes the runtime, with its arguments; nothing does by default.
-    before: Vec<String>,
+    missing: Option<Missing>,
     pub(crate) traces: RefCell<Traces>,
     pub(crate) groups: Groups,
     user: Option<User>,
@@ -69,7 +68,7 @@ impl Test {
             world,
             mark,
             directory,
-            before: Vec::new(),
+            missing: Missing::everywhere().cloned(),
             traces: RefCell::default(),
             groups: Groups::default(),
             user: None,
@@ -80,12 +79,18 @@ impl Test {
 
     /// The same, where some system calls are missing for the runtime and all that it starts: this errno says so.
     pub fn without(mut self, errno: Errno, calls: &[&str]) -> Self {
+        self.missing = Some(Missing::these(errno, calls));
+        self
+    }
+
+    /// What takes system calls away from the program that follows, if anything does.
+    fn launcher(&self) -> Vec<String> {
+        let Some(missing) = &self.missing else { return Vec::new() };
         let launcher = match self.user {
             Some(_) => user::WITHOUT.into(),
             None => text(&binaries().join("without")),
         };
-        self.before = vec![launcher, errno.raw_os_error().to_string(), calls.join(",")];
-        self
+        vec![launcher, missing.to_string()]
     }
 
     /// A test whose commands are run by an ordinary user who may make no cgroup.
@@ -148,24 +153,19 @@ impl Test {
         let root = self.state_root();
         let root = root.to_str().expect("the test's directory is plain text");
         let runtime = text(&self.binary());
-        let mut words: Vec<&str> = self.before.iter().map(String::as_str).collect();
-        words.extend([runtime.as_str(), "--root", root]);
-        words.extend(arguments);
+        self.launched(&[&[runtime.as_str(), "--root", root], arguments].concat())
+    }
+
+    /// These words as a command, with or without a launcher before them.
+    fn launched(&self, words: &[&str]) -> Call {
+        let launcher = self.launcher();
+        let words: Vec<&str> = launcher.iter().map(String::as_str).chain(words.iter().copied()).collect();
         self.program(Path::new(words[0]), &words[1..])
     }
 
     /// Another program, ready to be run in the same world.
     pub fn program(&self, program: &Path, arguments: &[&str]) -> Call {
         let output = self.directory.join("output").join(self.fresh());
-        self.prepared(program, arguments, output)
-    }
-
-    fn prepared<A: AsRef<OsStr>>(
-        &self,
-        program: &Path,
-        arguments: impl IntoIterator<Item = A>,
-        output: PathBuf,
-    ) -> Call {
         let program = program.as_os_str();
         match (&self.user, self.login) {
             (Some(user), _) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
@@ -183,9 +183,7 @@ impl Test {
     pub fn call_by(&self, script: &str, arguments: &[&str]) -> Call {
         let runtime = text(&self.binary());
         let root = text(&self.state_root());
-        let all = [&["-c", script, "sh", &runtime, "--root", &root], arguments].concat();
-        let output = self.directory.join("output").join(self.fresh());
-        self.prepared(Path::new("/bin/sh"), all, output)
+        self.launched(&[&["/bin/sh", "-c", script, "sh", &runtime, "--root", &root], arguments].concat())
     }
 
     /// Runs a command of the runtime.

@@ -2,16 +2,10 @@
 
 use integration::bundle::mount;
 use integration::expected::{Expected, probe};
-use integration::{Test, World};
+use integration::missing::ANSWERS;
+use integration::{Missing, Test, World};
 use rustix::io::Errno;
 use serde_json::{Value, json};
-
-/// What has an older way.
-const CALLS: [&str; 7] =
-    ["clone3", "close_range", "faccessat2", "mount_setattr", "move_mount", "open_tree", "openat2"];
-
-/// How a missing call is told: by kernels, and by sandboxes that know nothing better.
-const ANSWERS: [Errno; 2] = [Errno::NOSYS, Errno::PERM];
 
 /// Binds of a directory and of a file, with and without attributes, and mounts on new and on existing places.
 fn with_binds(config: &mut Value) {
@@ -21,20 +15,20 @@ fn with_binds(config: &mut Value) {
     config["process"]["cwd"] = json!("/bound");
 }
 
-fn the_sandbox_is_there(world: World, errno: Errno, calls: &[&str]) {
-    let test = Test::at(world).without(errno, calls);
+fn the_sandbox_is_there(world: World, missing: &Missing) {
+    let test = Test::at(world).without(missing.errno, &missing.calls);
     let (config, seen) = probe(&test, with_binds);
     let mut differences = Expected::of(&config).differences(&seen);
     // The filter that takes the calls away stays.
     differences.retain(|one| !one.starts_with("seccomp mode"));
-    assert!(differences.is_empty(), "without {calls:?}, told by {errno}: {differences:#?}");
+    assert!(differences.is_empty(), "without {missing}: {differences:#?}");
 }
 
 #[test]
 fn without_any_one_of_them_the_sandbox_is_the_same() {
     for errno in ANSWERS {
-        for call in CALLS {
-            World::all().into_iter().for_each(|world| the_sandbox_is_there(world, errno, &[call]));
+        for missing in Missing::each(errno) {
+            World::all().into_iter().for_each(|world| the_sandbox_is_there(world, &missing));
         }
     }
 }
@@ -42,13 +36,13 @@ fn without_any_one_of_them_the_sandbox_is_the_same() {
 #[test]
 fn without_all_of_them_the_sandbox_is_the_same() {
     for errno in ANSWERS {
-        World::all().into_iter().for_each(|world| the_sandbox_is_there(world, errno, &CALLS));
+        World::all().into_iter().for_each(|world| the_sandbox_is_there(world, &Missing::all(errno)));
     }
 }
 
 #[test]
 fn a_container_lives_its_whole_life_without_them() {
-    let test = Test::new().without(Errno::NOSYS, &CALLS);
+    let test = Test::new().without(Errno::NOSYS, &Missing::all(Errno::NOSYS).calls);
     let bundle = test.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"]));
     let container = test.start(&bundle);
     let said = test.runtime(&["exec", &container.id, "sh", "-c", "echo $$ inside; exit 7"]).exits(7);

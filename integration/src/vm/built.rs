@@ -1,7 +1,7 @@
 //! What cargo built on the host, for a guest.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -33,11 +33,26 @@ impl Built {
         let mut programs = of("bin", false)(&tests);
         programs.retain(|(name, _)| name != "runtime");
         programs.extend(of("bin", false)(&runtime));
-        let mut all = of("lib", true)(&tests);
-        all.retain(|(name, _)| name == "runtime_core");
-        let integration: Vec<_> = tests.into_iter().filter(|one| one.package == "integration").collect();
-        all.extend(of("test", true)(&integration));
+        let ours = |one: &Artifact| one.package == "integration" || one.name == "runtime_core";
+        let ours: Vec<_> = tests.into_iter().filter(ours).collect();
+        let all = ["lib", "bin", "test"].map(|kind| of(kind, true)(&ours)).concat();
         Ok(Self { programs, tests: all })
+    }
+
+    /// The runtime.
+    ///
+    /// # Panics
+    /// Never, since it was built.
+    pub fn runtime(&self) -> &Path {
+        path(&self.programs, "runtime")
+    }
+
+    /// A program of tests.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn test(&self, name: &str) -> &Path {
+        path(&self.tests, name)
     }
 
     /// The names of the tests' programs.
@@ -56,6 +71,11 @@ impl Built {
         add("bin", &self.programs)?;
         add("bin/deps", &self.tests)
     }
+}
+
+fn path<'a>(all: &'a [(String, PathBuf)], name: &str) -> &'a Path {
+    let found = all.iter().find(|one| one.0 == name);
+    &found.unwrap_or_else(|| panic!("{name} was not built")).1
 }
 
 /// A program that cargo has built.

@@ -10,8 +10,12 @@ mod files;
 mod guest;
 mod kernels;
 pub mod matrix;
+pub mod memory;
 mod qemu;
 pub mod report;
+pub mod row;
+pub mod runs;
+pub mod words;
 
 use std::path::PathBuf;
 
