@@ -149,11 +149,7 @@ fn scratch() -> Option<(u32, u32)> {
 
 /// Throttles of the disk that tests may write to, each with a script that then takes four seconds, and none without.
 const THROTTLES: [(&str, u64, &str); 4] = [
-    (
-        "throttleWriteBpsDevice",
-        MIB,
-        "dd if=/dev/zero of=/dev/disk bs=64k count=64 oflag=direct 2>/dev/null",
-    ),
+    ("throttleWriteBpsDevice", MIB, "dd if=/dev/zero of=/dev/disk bs=64k count=64 oflag=direct 2>/dev/null"),
     ("throttleReadBpsDevice", MIB, "dd if=/dev/disk of=/dev/null bs=64k count=64 iflag=direct 2>/dev/null"),
     ("throttleWriteIOPSDevice", 16, "dd if=/dev/zero of=/dev/disk bs=4k count=64 oflag=direct 2>/dev/null"),
     ("throttleReadIOPSDevice", 16, "dd if=/dev/disk of=/dev/null bs=4k count=64 iflag=direct 2>/dev/null"),
@@ -314,7 +310,8 @@ fn what_an_ordinary_user_sets_in_a_cgroup_of_his_is_felt() {
             shell(config, script);
         })
     };
-    let memory = if swaps() { json!({"limit": 16 * MIB, "swap": 16 * MIB}) } else { json!({"limit": 16 * MIB}) };
+    let memory =
+        if swaps() { json!({"limit": 16 * MIB, "swap": 16 * MIB}) } else { json!({"limit": 16 * MIB}) };
     assert_eq!(run(json!({"memory": memory}), &fill(200)).ok().stdout, "137\n");
     let many = run(json!({"pids": {"limit": 10}}), "for i in $(seq 40); do sleep 30 & done; wait");
     assert!(!many.succeeded() && many.stderr.contains("fork"), "{many:#?}");

@@ -71,8 +71,8 @@ fn upset_systemd(test: &Test) {
     systemctl(test, &["restart", "dbus"]);
 }
 
-fn exec(test: &Test, container: &Container<'_>, script: &str) -> String {
-    test.runtime(&["exec", &container.id, "/bin/sh", "-c", script]).stdout.trim().to_owned()
+fn exec(test: &Test, container: &Container<'_>, script: &str) -> Outcome {
+    test.runtime(&["exec", &container.id, "/bin/sh", "-c", script])
 }
 
 #[test]
@@ -102,14 +102,14 @@ fn limits_are_felt_whatever_happens_to_his_systemd() {
     let container = start(&test, &bundle);
     let feel = || {
         let fill = |mebibytes| {
-            let script =
-                format!("dd if=/dev/zero of=/dev/null bs={mebibytes}M count=1 2>/dev/null; echo $?");
+            let script = format!("dd if=/dev/zero of=/dev/null bs={mebibytes}M count=1 2>/dev/null; echo $?");
             exec(&test, &container, &script)
         };
-        assert_eq!((fill(8).as_str(), fill(100).as_str()), ("0", "137"), "memory");
+        let (few, many) = (fill(8), fill(100));
+        assert_eq!((few.stdout.trim(), many.stdout.trim()), ("0", "137"), "{few:#?} {many:#?}");
         // The shell ends when it can't have another process.
         let forks = "(for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; echo all) 2>/dev/null";
-        assert_eq!(exec(&test, &container, forks), "", "more processes than allowed");
+        assert_eq!(exec(&test, &container, forks).stdout, "", "more processes than allowed");
     };
     feel();
     assert_eq!(container.cgroup_file("cpu", "cpu.max").as_deref(), Some("20000 100000"));
@@ -129,9 +129,11 @@ fn further_processes_go_where_the_unit_is() {
     let Some(test) = test_of_login() else { return };
     let (bundle, _) = bundle(&test, |_| ());
     let container = start(&test, &bundle);
-    let file = text(&test.directory.join("tmp/pid"));
-    test.runtime(&["exec", "--detach", "--pid-file", &file, &container.id, "/bin/sleep", "1000"]).ok();
+    let file = test.directory.join("tmp/pid");
+    let exec = ["exec", "--detach", "--pid-file", &text(&file), &container.id, "/bin/sleep", "1000"];
+    test.runtime(&exec).ok();
     let pid = fs::read_to_string(&file).expect("the pid file is there");
+    fs::remove_file(&file).expect("it can be removed");
     let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("the process is there");
     assert_eq!(cgroup, container.proc("cgroup"));
     // It is a child of this process by now, and nobody else collects it.

@@ -13,7 +13,7 @@ use crate::engines::Room;
 use crate::leaks::soon;
 
 /// How long a daemon may take to answer, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A daemon that runs in a room.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ impl Docker {
             config["runtimes"][name] = json!({ "path": path });
         }
         let file = room.write("daemon.json", config.to_string());
-        let answers = || docker(&room, &host, &["version"]).run().succeeded();
+        let answers = || answers(&room, &host);
         let daemon = Daemon::start(&room, "dockerd", &["--config-file", &file], answers);
         Self::with_image(Self { daemon: Some(daemon), room, host, runtime: subject.name })
     }
@@ -61,7 +61,7 @@ impl Docker {
         let mut config = documented_for(&room, subject);
         merge(&mut config, json!({"cgroup-parent": room.cgroup_parent()}));
         let file = room.write("daemon.json", config.to_string());
-        let answers = || docker(&room, &host, &["version"]).run().succeeded();
+        let answers = || answers(&room, &host);
         let mut command = room.command_as(login, SCRIPT);
         command.args(["--config-file", &file]);
         let daemon = Daemon::of(&room, "dockerd", command, answers);
@@ -103,8 +103,7 @@ impl Docker {
     /// A window in front of which somebody sits who uses the client.
     pub fn screen(&self) -> Screen<'_> {
         let who = format!("docker run -it, {}", self.runtime);
-        let call =
-            |arguments: &[&str]| self.room.call("tmux", arguments).env("DOCKER_HOST", &self.host);
+        let call = |arguments: &[&str]| self.room.call("tmux", arguments).env("DOCKER_HOST", &self.host);
         Screen::open(&who, self.room.path("tmux.sock"), call)
     }
 
@@ -161,6 +160,13 @@ fn documented_for(room: &Room, subject: &Subject) -> Value {
 fn docker(room: &Room, host: &str, arguments: &[&str]) -> Call {
     // The old builder is the one that uses the daemon's runtime.
     room.call("docker", arguments).env("DOCKER_HOST", host).env("DOCKER_BUILDKIT", "0")
+}
+
+/// Whether the daemon takes requests. The client itself would wait for that, however long it takes.
+fn answers(room: &Room, host: &str) -> bool {
+    let socket = host.trim_start_matches("unix://");
+    let ask = ["--silent", "--fail", "--max-time", "5", "--unix-socket", socket, "http://localhost/_ping"];
+    room.run("curl", &ask).succeeded()
 }
 
 /// Adds the members of one object to another.

@@ -29,8 +29,16 @@ const PRIVATE: [&str; 4] = ["/run", "/var/lib", "/etc/cni", "/etc/docker"];
 
 /// The same on a machine with systemd, whose own files in `/run` engines have to see.
 const BESIDE_SYSTEMD: [&str; 10] = [
-    "/run/runc", "/run/runtime", "/run/containerd", "/run/docker", "/run/containers", "/run/libpod", "/run/netns",
-    "/var/lib", "/etc/cni", "/etc/docker",
+    "/run/runc",
+    "/run/runtime",
+    "/run/containerd",
+    "/run/docker",
+    "/run/containers",
+    "/run/libpod",
+    "/run/netns",
+    "/var/lib",
+    "/etc/cni",
+    "/etc/docker",
 ];
 
 /// How long the processes of a stopped engine may take to go.

@@ -33,7 +33,9 @@ pub struct Measured {
 pub fn measure(places: &[PathBuf]) -> io::Result<Vec<Measured>> {
     let (built, mut files) = (Built::new()?, Files::new()?);
     built.add_to(&mut files)?;
-    let peers = NAMES[1..].iter().filter_map(|name| places.iter().map(|place| place.join(name)).find(|path| path.is_file()));
+    let peers = NAMES[1..]
+        .iter()
+        .filter_map(|name| places.iter().map(|place| place.join(name)).find(|path| path.is_file()));
     let runtimes: Vec<_> = std::iter::once(built.runtime().to_owned()).chain(peers).collect();
     for peer in &runtimes[1..] {
         files.add_with_libraries(peer, "peers")?;
@@ -47,7 +49,8 @@ pub fn measure(places: &[PathBuf]) -> io::Result<Vec<Measured>> {
 }
 
 fn script(peers: &[PathBuf]) -> String {
-    let smallest = |runtime: &str| format!("RUNTIME={runtime} /vm/bin/smallest {TRIES} 2>/dev/null || echo none\n");
+    let smallest =
+        |runtime: &str| format!("RUNTIME={runtime} /vm/bin/smallest {TRIES} 2>/dev/null || echo none\n");
     let peer = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         format!("LD_LIBRARY_PATH=/vm/peers/lib {}", smallest(&format!("/vm/peers/{name}")))

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::debian::TOOLS;
 use super::Guest;
+use super::debian::TOOLS;
 
 /// What every machine has: no hardware that a guest would have to wait for. `nr` makes a port's name in the guest.
 const MACHINE: &str = "-M q35 -accel tcg,thread=multi -cpu max -smp 2 -nodefaults -display none -no-reboot \

@@ -106,7 +106,8 @@ impl Row {
         let decides = ROWS.iter().chain(CHOSEN).find(|row| row.0 == place).map_or(&[][..], |row| row.1);
         let belongs = |suite: &&&str| {
             let about = SUITES.iter().find(|entry| entry.0 == **suite).map_or(&[][..], |entry| entry.1);
-            place == Place::Host && ![CORE, ENGINES].contains(*suite) || about.iter().any(|one| decides.contains(one))
+            place == Place::Host && ![CORE, ENGINES].contains(*suite)
+                || about.iter().any(|one| decides.contains(one))
         };
         Self { place, suites: suites.iter().filter(belongs).map(|&suite| suite.to_owned()).collect() }
     }

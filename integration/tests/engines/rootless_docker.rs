@@ -18,6 +18,7 @@ pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
     let room = Room::of_login();
     let Some(login) = room.login() else { not_here("nobody who could log in") };
     // An ordinary user's programs may need modules that only root can load.
-    room.run("modprobe", &["--all", "tun", "overlay", "bridge", "veth", "nf_tables", "nft_compat", "nf_nat"]).ok();
+    room.run("modprobe", &["--all", "tun", "overlay", "bridge", "veth", "nf_tables", "nft_compat", "nf_nat"])
+        .ok();
     docker::drive_daemon(ENGINE, Docker::rootless(room, subject, login), &cases, wish)
 }
