@@ -5,6 +5,7 @@ use integration::engines::cri::Client;
 use integration::engines::image::IMAGE;
 use integration::engines::protobuf::{Answer, Message};
 use integration::engines::report::Run;
+use integration::engines::case::judge;
 use integration::engines::{Case, Room, Subject, case};
 
 use crate::docker::soon;
@@ -27,7 +28,8 @@ pub(crate) fn drive_in(
     let mut containerd = Containerd::start(room(), subject, Some("k8s.io"));
     let versions = containerd.versions();
     let mut verdicts = wish.judge(engine, cases, &containerd);
-    containerd.remove_all();
+    // What can't be removed is told as what is left.
+    let _ = judge(|| containerd.remove_all());
     verdicts.push(nothing_is_left(containerd.stop()));
     Run { versions, verdicts }
 }

@@ -55,22 +55,27 @@ const BESIDE_SYSTEMD: [(&str, Drive); 7] = [
     ("Buildah beside systemd", beside_systemd::drive_buildah),
 ];
 
+/// The only case of a suite whose engine didn't get that far.
+const STARTS: &str = "starts";
+
 /// The last case of every suite.
 const NOTHING_IS_LEFT: &str = "nothing is left: processes, cgroups, state";
 
 /// How many engines run at a time.
 const SIDE_BY_SIDE: usize = 4;
 
-/// Which cases are wanted.
+/// Which cases are wanted, and with which runtime they are tried.
 struct Wish {
     words: Vec<String>,
+    runtime: &'static str,
 }
 
 impl Wish {
-    /// The wanted ones of a suite, each judged in turn.
+    /// The wanted ones of a suite, each judged in turn, and told at once: an engine may hang on the way out.
     fn judge<E>(&self, engine: &str, cases: &[Case<E>], with: &E) -> Vec<(&'static str, Verdict)> {
         let wanted = cases.iter().filter(|case| self.wants(engine, case.name));
-        wanted.map(|case| (case.name, case.judge(with))).collect()
+        let judged = wanted.map(|case| (case.name, case.judge(with)));
+        judged.inspect(|(case, verdict)| print_verdict(engine, self.runtime, case, verdict)).collect()
     }
 
     /// Whether a suite has a wanted one.
@@ -87,7 +92,7 @@ impl Wish {
 fn main() -> ExitCode {
     quiet_panics();
     let words = words();
-    let wish = Wish { words };
+    let wish = Wish { words, runtime: "ours" };
     let alone = std::env::var_os("RUNTIME").is_some();
     let subjects = if alone { vec![Subject::ours()] } else { vec![Subject::runc(), Subject::ours()] };
     let mut sections = all(&subjects, &wish);
@@ -135,7 +140,7 @@ fn all(subjects: &[Subject], wish: &Wish) -> Vec<Section> {
                 loop {
                     let job = jobs.lock().expect("no thread panics here").next();
                     let Some(((engine, drive), subject)) = job else { break };
-                    let run = drive_one(engine, *drive, subject, wish);
+                    let run = drive_one(engine, *drive, subject, &wish.words);
                     let mut runs = runs.lock().expect("no thread panics here");
                     runs.entry(engine).or_default().insert(subject.name, run);
                 }
@@ -161,22 +166,23 @@ fn once_more(section: &mut Section) {
     let (Some((engine, drive)), false) = (suite, failed.is_empty()) else { return };
     println!("once more, alone: {}", failed.join(", "));
     // An engine that did not even start has no cases: then all are tried.
-    let words =
+    let words: Vec<_> =
         failed.iter().map(|case| case.replacen(": ", " ", 1).replace(" starts", "").to_lowercase()).collect();
-    let mut again = drive_one(engine, *drive, &Subject::ours(), &Wish { words });
+    let mut again = drive_one(engine, *drive, &Subject::ours(), &words);
     again.verdicts.retain(|(case, verdict)| *case != NOTHING_IS_LEFT || *verdict != Verdict::Passed);
     if let Some(run) = section.runs.get_mut("ours") {
         run.replace(again);
     }
 }
 
-fn drive_one(engine: &str, drive: Drive, subject: &Subject, wish: &Wish) -> Run {
+fn drive_one(engine: &str, drive: Drive, subject: &Subject, words: &[String]) -> Run {
+    let wish = &Wish { words: words.to_vec(), runtime: subject.name };
     let mut run = Run::default();
     let start = std::time::Instant::now();
     if let Verdict::Failed(why) = judge(|| run = drive(subject, wish)) {
-        run.verdicts.push(("starts", Verdict::Failed(why)));
+        run.verdicts.push((STARTS, Verdict::Failed(why)));
     }
-    for (case, verdict) in &run.verdicts {
+    for (case, verdict) in run.verdicts.iter().filter(|(case, _)| [STARTS, NOTHING_IS_LEFT].contains(case)) {
         print_verdict(engine, subject.name, case, verdict);
     }
     if !run.verdicts.is_empty() {
