@@ -25,6 +25,7 @@ pub mod expected;
 pub mod gaps;
 pub mod killer;
 pub mod leaks;
+pub mod login;
 pub mod missing;
 pub mod runtime;
 pub mod seccomp;

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +14,7 @@ use crate::bundle::{Bundle, base};
 use crate::command::{Call, Groups, Outcome};
 use crate::container::Container;
 use crate::leaks::{self, Traces};
+use crate::login::{self, Login};
 use crate::missing::Missing;
 use crate::runtime::{binaries, runtime};
 use crate::user::{self, User};
@@ -33,6 +35,7 @@ pub struct Test {
     pub(crate) traces: RefCell<Traces>,
     pub(crate) groups: Groups,
     user: Option<User>,
+    login: Option<&'static Login>,
     serial: Cell<u32>,
 }
 
@@ -69,6 +72,7 @@ impl Test {
             traces: RefCell::default(),
             groups: Groups::default(),
             user: None,
+            login: None,
             serial: Cell::new(0),
         }
     }
@@ -105,6 +109,20 @@ impl Test {
     fn give_to(&mut self, user: User) {
         ["state", "tmp"].iter().for_each(|part| user::give(&self.directory.join(part)));
         self.user = Some(user);
+    }
+
+    /// A test whose commands are run by somebody who has logged in, with a systemd of his own.
+    ///
+    /// # Panics
+    /// When its directories can't be made his.
+    pub fn of_login(login: &'static Login) -> Self {
+        let mut test = Self::at(World::Host);
+        let id = Some(login::UID);
+        for part in ["state", "tmp"] {
+            chown(test.directory.join(part), id, id).expect("root may give things away");
+        }
+        test.login = Some(login);
+        test
     }
 
     /// The binary under test, as the commands see it.
@@ -161,9 +179,13 @@ impl Test {
     pub fn program(&self, program: &Path, arguments: &[&str]) -> Call {
         let output = self.directory.join("output").join(self.fresh());
         let program = program.as_os_str();
-        match &self.user {
-            Some(user) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
-            None => Call::new(self.world, program, arguments, output, &self.groups),
+        match (&self.user, self.login) {
+            (Some(user), _) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
+            (None, Some(login)) => {
+                let call = Call::entering(login.entrance(), program, arguments, output, &self.groups);
+                login::environment().into_iter().fold(call, |call, (name, value)| call.env(name, value))
+            }
+            (None, None) => Call::new(self.world, program, arguments, output, &self.groups),
         }
         .env(leaks::MARK, &self.mark)
         .env("TMPDIR", self.directory.join("tmp"))

@@ -8,13 +8,14 @@ use std::time::Duration;
 use std::{fs, io};
 
 use integration::vm::report::{failures, markdown, total};
-use integration::vm::{self, Built, Files, Guest, Job, Kernel, World, memory, runs, words};
+use integration::vm::{self, Built, Files, Guest, Image, Job, Kernel, World, memory, runs, words};
 
 const USAGE: &str = "\
 vm prepare                      fetches and makes what guests need
 vm run [OPTION ...] -- COMMAND  runs a command in a guest; its status is the command's
-    --world v2|v1|hybrid|systemd
+    --world v2|v1|hybrid|systemd|systemd-v1
     --kernel 6.1|6.12|newest
+    --engines                   boots a guest that has engines installed
     --memory MEBIBYTES
     --append WORD               adds to the kernel's command line
     --with FILE                 puts a file or a directory into the guest's /vm
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["prepare"] => vm::prepare().map(|()| 0),
+        ["prepare"] => vm::prepare(&[Image::Plain]).map(|()| 0),
         ["test", rest @ ..] => test(rest),
         ["memory"] => memory(),
         ["run", rest @ ..] => Run::parsed(rest).and_then(Run::go),
@@ -49,8 +50,9 @@ fn test(words: &[&str]) -> io::Result<u8> {
     let built = Built::new()?;
     let names: Vec<_> = built.names().collect();
     let rows = words::chosen(words, &names)?;
-    if rows.iter().any(|row| row.place.guest().is_some()) {
-        vm::prepare()?;
+    let images: Vec<_> = rows.iter().filter_map(|row| Some(row.guest()?.image)).collect();
+    if !images.is_empty() {
+        vm::prepare(&images)?;
     }
     let columns = runs::all(&rows, &built, |sentence| println!("{sentence}"))?;
     print!("{}", failures(&columns));
@@ -64,7 +66,7 @@ fn test(words: &[&str]) -> io::Result<u8> {
 
 /// Measures how little memory is enough, ours and the peers in `PEERS`, and writes the table.
 fn memory() -> io::Result<u8> {
-    vm::prepare()?;
+    vm::prepare(&[Image::Plain])?;
     let places = std::env::var_os("PEERS").unwrap_or_default();
     let measured = memory::measure(&std::env::split_paths(&places).collect::<Vec<_>>())?;
     let table = memory::markdown(&measured);
@@ -98,6 +100,10 @@ impl Run {
                     run.built = true;
                     rest
                 }
+                ["--engines", rest @ ..] => {
+                    run.guest.image = Image::Engines;
+                    rest
+                }
                 [option, value, rest @ ..] => {
                     run.set(option, value)?;
                     rest
@@ -122,7 +128,7 @@ impl Run {
     }
 
     fn go(mut self) -> io::Result<u8> {
-        vm::prepare()?;
+        vm::prepare(&[self.guest.image])?;
         if self.built {
             Built::new()?.add_to(&mut self.files)?;
         }

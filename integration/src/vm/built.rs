@@ -21,7 +21,8 @@ impl Built {
     /// # Errors
     /// When it doesn't build.
     pub fn new() -> io::Result<Self> {
-        let tests = artifacts(&["test", "--workspace", "--no-run"])?;
+        let mut tests = artifacts(&["test", "--workspace", "--no-run"])?;
+        tests.extend(artifacts(&["test", "--package", "integration", "--test", "engines", "--no-run"])?);
         let runtime = artifacts(&["build", "--package", "runtime-cli", "--bin", "runtime"])?;
         let of = |kind: &'static str, test: bool| {
             let ours = move |artifact: &&Artifact| artifact.kind == kind && artifact.test == test;

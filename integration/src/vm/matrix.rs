@@ -54,6 +54,7 @@ pub(super) const SUITES: &[(&str, &[About])] = &[
     ("seccomp_agent", &[Server]),
     ("syntax", &[Kernels]),
     ("systemd", &[Systemd]),
+    ("systemd_user", &[Systemd]),
     ("terminal", &[Server, Calls]),
     ("update", &[Cgroups]),
     ("user_namespaces", &[Kernels, Calls, EachCall]),
@@ -75,6 +76,13 @@ pub(super) const ROWS: &[(Place, &[About])] = &[
     (Place::Users(Kernel::V6_12), &[Users]),
     (Place::Guest(World::Systemd, Kernel::Newest), &[Systemd]),
 ];
+
+/// Places that only words choose, since few people are still there.
+pub(super) const CHOSEN: &[(Place, &[About])] = &[(Place::Guest(World::SystemdV1, Kernel::V6_1), &[Systemd])];
+
+/// The program that drives real engines. On the host it runs by itself, with a reference beside ours; in a guest, which
+/// has to have them installed, where its name is among the words.
+pub(super) const ENGINES: &str = "engines";
 
 /// Where a test has nothing to test, though its program has.
 #[derive(Debug, Clone, Copy)]
@@ -100,13 +108,14 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{EXCEPTIONS, Place, ROWS, SUITES};
+    use super::{CHOSEN, EXCEPTIONS, Place, ROWS, SUITES};
     use crate::vm::{Kernel, World};
 
     #[test]
     fn every_world_and_every_kernel_has_a_row() {
         let is_there = |wanted: &dyn Fn(World, Kernel) -> bool| {
             ROWS.iter()
+                .chain(CHOSEN)
                 .any(|(place, _)| matches!(place, Place::Guest(world, kernel) if wanted(*world, *kernel)))
         };
         assert!(World::ALL.iter().all(|world| is_there(&|one, _| one == *world)));

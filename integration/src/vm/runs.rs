@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::report::{Case, Column, read};
 use super::row::{Place, Row};
@@ -16,9 +16,6 @@ use crate::engines::Verdict;
 /// How many guests run at a time: a guest waits often.
 const SIDE_BY_SIDE: usize = 3;
 
-/// How long a guest may take.
-const TIME: Duration = Duration::from_secs(1500);
-
 /// Where the workspace was when the tests were built.
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -27,7 +24,7 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// # Errors
 /// When what guests bring along can't be put on a disk.
 pub fn all(rows: &[Row], built: &Built, progress: impl Fn(String) + Sync) -> io::Result<Vec<Column>> {
-    let (guests, host): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.place.guest().is_some());
+    let (guests, host): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.guest().is_some());
     let timed = |row: &Row, run: &dyn Fn() -> io::Result<Vec<u8>>| {
         let start = Instant::now();
         let column = column(row, run);
@@ -43,11 +40,13 @@ pub fn all(rows: &[Row], built: &Built, progress: impl Fn(String) + Sync) -> io:
     Ok(columns)
 }
 
-/// What guests find below `/vm`: the programs, and what the library's tests read beside its source.
+/// What guests find below `/vm`: the programs, and what tests read beside the source.
 fn files(built: &Built) -> io::Result<Files> {
     let mut files = Files::new()?;
     built.add_to(&mut files)?;
-    files.add(&Path::new(SOURCE).join("runtime-core/tests"), "source/runtime-core")?;
+    for (path, directory) in [("runtime-core/tests", "source/runtime-core"), ("README.md", "source")] {
+        files.add(&Path::new(SOURCE).join(path), directory)?;
+    }
     Ok(files)
 }
 
@@ -95,8 +94,8 @@ fn in_guest(row: &Row, disk: &Path) -> io::Result<Vec<u8>> {
         row.script(|suite| format!("/vm/bin/deps/{suite}"))
     );
     let mut said = Vec::new();
-    let guest: Guest = row.place.guest().ok_or(io::ErrorKind::InvalidInput)?;
-    let ended = guest.run(&Job { script, files: disk.to_owned(), time: TIME }, &mut said);
+    let guest: Guest = row.guest().ok_or(io::ErrorKind::InvalidInput)?;
+    let ended = guest.run(&Job { script, files: disk.to_owned(), time: row.time() }, &mut said);
     if let Err(error) = ended {
         said.extend(format!("\n=== suite (guest)\n{error}\n=== status 1\n").into_bytes());
     }

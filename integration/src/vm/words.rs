@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::matrix::ROWS;
+use super::matrix::{CHOSEN, ROWS};
 use super::row::{Place, Row};
 use super::{Kernel, World};
 use crate::missing::told;
@@ -10,7 +10,7 @@ use crate::missing::told;
 /// The words that fit places, a class to a line: of each class that is used, one word must fit.
 pub const CLASSES: [&[&str]; 4] = [
     &["host", "guests"],
-    &["v2", "v1", "hybrid", "systemd", "users"],
+    &["v2", "v1", "hybrid", "systemd", "systemd-v1", "users"],
     &["6.1", "6.12", "newest"],
     &["ENOSYS", "EPERM"],
 ];
@@ -28,7 +28,9 @@ pub fn chosen(words: &[&str], suites: &[&str]) -> io::Result<Vec<Row>> {
         let (known, all) = (CLASSES.concat().join(", "), suites.join(", "));
         return Err(io::Error::other(format!("{unknown:?} is neither of {known}, nor a suite: {all}")));
     }
-    let mut found: Vec<_> = ROWS.iter().map(|row| row.0).filter(|place| fits(*place, &places)).collect();
+    let further_rows = if places.is_empty() { &[][..] } else { CHOSEN };
+    let rows = ROWS.iter().chain(further_rows);
+    let mut found: Vec<_> = rows.map(|row| row.0).filter(|place| fits(*place, &places)).collect();
     if found.is_empty() {
         found.extend(further(&places));
     }
@@ -69,7 +71,7 @@ fn further(words: &[&str]) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::{CLASSES, chosen, labels};
-    use crate::vm::matrix::ROWS;
+    use crate::vm::matrix::{CHOSEN, ROWS};
     use crate::vm::row::Row;
 
     const SUITES: &[&str] = &["felt", "harness", "hooks", "limits", "rootless", "sandbox"];
@@ -81,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_place_has_its_words() {
-        for label in ROWS.iter().flat_map(|row| labels(row.0)) {
+        for label in ROWS.iter().chain(CHOSEN).flat_map(|row| labels(row.0)) {
             assert_eq!(CLASSES.concat().iter().filter(|word| **word == label).count(), 1, "{label}");
         }
     }
@@ -94,6 +96,7 @@ mod tests {
         assert_eq!(names(&["users"]), ["v2 6.12, ordinary users: rootless"]);
         assert_eq!(names(&["EPERM", "hooks"]).len(), 2);
         assert_eq!(names(&["v1", "v2", "6.1"]).len(), 2);
+        assert_eq!(names(&["systemd-v1"]), ["systemd-v1 6.1: felt limits"]);
         assert_eq!(names(&[]).len(), ROWS.len());
         assert!(chosen(&["nonsense"], SUITES).unwrap_err().to_string().contains("nonsense"));
     }
