@@ -7,12 +7,14 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 
 # The packages of Debian that are needed, each behind a file that is there when it is installed.
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
-run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
+run test test-long defences bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Somebody sits at a terminal.
 test test-engines: NEEDS += tmux=tmux
 # Users other than root map ids.
-test: NEEDS += newuidmap=uidmap
+test test-long defences: NEEDS += newuidmap=uidmap
+# What is executed, and which paths are used, is seen by tracing.
+test test-long defences: NEEDS += strace=strace
 # Engines, and what they and their tests call; a program is looked for in PATH.
 test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
@@ -26,12 +28,14 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-vm vm bench build man install clean root needs components
+.PHONY: help run test test-long defences test-engines test-vm vm bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
+	@echo 'make test-long  runs each race for a way out of a container 10000 times; ROUNDS=500 is what make test does'
+	@echo 'make defences  replays every advisory on ours and on the runtimes found in PEERS and PATH, and writes specs/defences.md'
 	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
@@ -53,6 +57,13 @@ test: root needs components
 
 test-engines: root needs
 	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
+
+test-long: ROUNDS ?= 10000
+test-long: root needs
+	ROUNDS=$(ROUNDS) $(CARGO) test --package integration --test advisories -- $(ARGS)
+
+defences: root needs
+	PEERS='$(PEERS)' $(CARGO) run --quiet --package integration --bin defences
 
 test-vm: root needs
 	$(CARGO) run --quiet --package integration --bin vm -- test $(ARGS)
