@@ -82,7 +82,7 @@ fn leak(command: &mut Command) {
         // SAFETY: system calls between fork and exec, on numbers and on a text that lives for ever.
         unsafe {
             let root = libc::open(c"/".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY);
-            (3..=20).for_each(|number| drop(libc::dup2(root, number)));
+            (3..=20).for_each(|number| _ = libc::dup2(root, number));
         }
         Ok(())
     };
@@ -151,7 +151,7 @@ fn handing<'a>(files: &'a [File]) -> impl FnOnce(&mut Command) + 'a {
         Ok(())
     };
     // SAFETY: what is called makes system calls only.
-    |command| unsafe { drop(command.pre_exec(hand)) }
+    |command| unsafe { _ = command.pre_exec(hand) }
 }
 
 /// What a program holds besides the standard streams.
