@@ -262,7 +262,7 @@ pub const ADVISORIES: &[Advisory] = &[
         "annotations set any property of a unit",
         "D20",
         &["cve_2024_3154_annotations_set_no_dangerous_property_of_a_unit"],
-        Partly("where there is no systemd: the refusal comes before it is asked"),
+        Partly("where no systemd runs, that is what is told; what may be set is tested beside the code as well"),
     ),
     // crun
     row("CVE-2019-18837", "crun", "links in destinations were followed", "D1 D2", &[

@@ -82,14 +82,14 @@ fn cve_2022_29162_a_file_with_inheritable_capabilities_gives_none() {
         config["process"]["noNewPrivileges"] = json!(false);
         config["process"]["capabilities"] =
             json!({"bounding": ["CAP_NET_RAW"], "permitted": ["CAP_NET_RAW"], "effective": ["CAP_NET_RAW"]});
-        config["process"]["args"] = json!(["/bin/gifted", "sh", "-c", "/bin/gifted cat /proc/self/status; sleep 1000"]);
+        config["process"]["args"] = json!(["/bin/busybox-gifted", "sh", "-c", "/bin/busybox-gifted cat /proc/self/status; sleep 1000"]);
     });
-    let gifted = bundle.inside("bin/gifted");
+    let gifted = bundle.inside("bin/busybox-gifted");
     fs::copy(integration::bundle::busybox(), &gifted).expect("the root is ours");
     setxattr(&gifted, "security.capability", &inheritable_capability("NET_RAW"), XattrFlags::empty())
         .expect("root may give capabilities");
     let container = test.start(&bundle);
-    let command = ["/bin/gifted", "cat", "/proc/self/status"];
+    let command = ["/bin/busybox-gifted", "cat", "/proc/self/status"];
     for options in [&["--cap", "CAP_NET_RAW"][..], &[]] {
         let said = exec(&test, &container, &[options, &["--user", "1000"]].concat(), &command).ok();
         assert_eq!([set(&said, "CapPrm"), set(&said, "CapInh")], [0, 0], "{options:?}");

@@ -15,7 +15,7 @@ use crate::room::{capabilities, exec, says, sleeping, user_namespace, without_mo
 
 /// Tries to make and to enter cgroups, wherever some are seen, as whoever one is there.
 const CLIMB: &str = "for d in $(find /sys/fs/cgroup -maxdepth 3 -type d) /sys/fs/cgroup /sys/fs/cgroup/*; do
-    mkdir $d/climbed 2>/dev/null && echo made $d/climbed; done;
+    mkdir $d/climbed 2>/dev/null && [ -e $d/climbed/cgroup.procs ] && echo made $d/climbed; done;
     for f in $(find /sys/fs/cgroup -maxdepth 3 -name cgroup.procs -o -maxdepth 3 -name release_agent); do
     (echo 0 > $f) 2>/dev/null && echo wrote $f; done; echo end";
 

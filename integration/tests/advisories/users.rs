@@ -88,7 +88,7 @@ fn cve_2022_2989_cve_2022_36109_cve_2023_25173_groups_are_neither_lost_nor_won()
         assert_eq!(test.run(&bundle).ok().stdout, said, "group {group}, run");
     }
     chown(&kept, Some(0), Some(9)).expect("the root is ours");
-    assert_eq!(says(&test, &container, &["-u", "3:9", "-g", "6"], script), "9 6\n");
+    assert_eq!(says(&test, &container, &["-u", "3:9", "-g", "6"], script), "9 5 6 7\n");
 }
 
 /// What an image may have for its files of users.
