@@ -59,13 +59,11 @@ const RACED_PROC: &str = "cve_2019_19921_proc_and_sys_are_no_links_however_fast_
 const DECOYS: &str = "cve_2025_52881_cve_2025_62596_writes_reach_the_right_file_of_the_right_proc_or_none";
 const NO_PROC: &str = "cve_2025_52881_a_proc_that_is_none_is_not_written_to";
 const MASKS: &str = "cve_2025_31133_cve_2025_62161_masks_are_not_the_containers_null_device";
-const RACED_MASKS: &str =
-    "cve_2025_31133_masks_are_what_they_should_be_however_fast_the_null_device_changes";
+const RACED_MASKS: &str = "cve_2025_31133_masks_are_what_they_should_be_however_fast_the_null_device_changes";
 const LINKED_DEV: &str = "cve_2026_41579_cve_2026_47766_a_dev_that_is_a_link_is_no_way_out";
 const RACED_DEV: &str = "cve_2026_41579_a_dev_is_no_way_out_however_fast_it_changes";
 const NOTHING_BY_PATH: &str = "cve_2026_41579_no_path_of_the_host_is_used_until_the_root_is_changed";
-const DEVICE_LINKS: &str =
-    "cve_2026_88264_cve_2026_88265_planted_consoles_and_null_devices_are_not_followed";
+const DEVICE_LINKS: &str = "cve_2026_88264_cve_2026_88265_planted_consoles_and_null_devices_are_not_followed";
 const RACED_DEVICES: &str =
     "cve_2026_88265_nothing_outside_is_opened_or_given_away_however_fast_devices_change";
 const HUNTED: &str = "cve_2016_9962_cve_2016_8649_nothing_of_a_process_on_its_way_in_can_be_had";
@@ -194,10 +192,7 @@ pub const ADVISORIES: &[Advisory] = &[
         "runc",
         "mount points were made by path, anywhere",
         "D1",
-        &[
-            RACED_MAKING,
-            "cve_2024_45310_what_is_copied_up_is_not_followed_however_fast_it_changes",
-        ],
+        &[RACED_MAKING, "cve_2024_45310_what_is_copied_up_is_not_followed_however_fast_it_changes"],
         Whole,
     ),
     row(
@@ -262,13 +257,19 @@ pub const ADVISORIES: &[Advisory] = &[
         "annotations set any property of a unit",
         "D20",
         &["cve_2024_3154_annotations_set_no_dangerous_property_of_a_unit"],
-        Partly("where no systemd runs, that is what is told; what may be set is tested beside the code as well"),
+        Partly(
+            "where no systemd runs, that is what is told; what may be set is tested beside the code as well",
+        ),
     ),
     // crun
-    row("CVE-2019-18837", "crun", "links in destinations were followed", "D1 D2", &[
-        LINKED_MOUNT,
-        "cve_2019_18837_links_in_a_circle_are_an_error",
-    ], Whole),
+    row(
+        "CVE-2019-18837",
+        "crun",
+        "links in destinations were followed",
+        "D1 D2",
+        &[LINKED_MOUNT, "cve_2019_18837_links_in_a_circle_are_an_error"],
+        Whole,
+    ),
     row(
         "the fallback without openat2",
         "crun",
@@ -277,7 +278,14 @@ pub const ADVISORIES: &[Advisory] = &[
         &[RACED_MOUNT, RACED_MAKING, LINKED_MOUNT, LINKED_PARENT, RACED_MASKS, LINKED_DEV],
         Whole,
     ),
-    row("CVE-2022-27650", "crun", "capabilities of a further process were inheritable", "D11", &[INHERITS], Whole),
+    row(
+        "CVE-2022-27650",
+        "crun",
+        "capabilities of a further process were inheritable",
+        "D11",
+        &[INHERITS],
+        Whole,
+    ),
     row(
         "crun 1.14.1",
         "crun",
@@ -286,12 +294,23 @@ pub const ADVISORIES: &[Advisory] = &[
         &[CWD, CWD_LINK, "crun_1_15_usual_working_directories_are_accepted"],
         Whole,
     ),
-    row("CVE-2025-24965", "crun", "a file was written into the root through a link", "D1", &[
-        PLANTED,
-        "cve_2025_24965_what_is_copied_up_is_not_followed",
-    ], Whole),
+    row(
+        "CVE-2025-24965",
+        "crun",
+        "a file was written into the root through a link",
+        "D1",
+        &[PLANTED, "cve_2025_24965_what_is_copied_up_is_not_followed"],
+        Whole,
+    ),
     row("CVE-2026-30892", "crun", "a user was parsed as root", "D12", &[USERS], Whole),
-    row("CVE-2026-47766", "crun", "a /dev that is a link was followed", "D1 D6", &[LINKED_DEV, RACED_DEV], Whole),
+    row(
+        "CVE-2026-47766",
+        "crun",
+        "a /dev that is a link was followed",
+        "D1 D6",
+        &[LINKED_DEV, RACED_DEV],
+        Whole,
+    ),
     row(
         "CVE-2026-88264, CVE-2026-88265",
         "crun",
@@ -326,7 +345,14 @@ pub const ADVISORIES: &[Advisory] = &[
         Whole,
     ),
     // ancestors
-    row("CVE-2015-3627", "libcontainer", "a descriptor was opened before the root was changed", "D7", &[STREAMS], Whole),
+    row(
+        "CVE-2015-3627",
+        "libcontainer",
+        "a descriptor was opened before the root was changed",
+        "D7",
+        &[STREAMS],
+        Whole,
+    ),
     row("CVE-2015-3629", "libcontainer", "a link in the image was followed", "D1 D2", &[LINKED_MOUNT], Whole),
     row(
         "CVE-2015-3630",
@@ -346,7 +372,14 @@ pub const ADVISORIES: &[Advisory] = &[
         &["cve_2015_1334_a_further_process_trusts_no_proc_of_the_container"],
         NO_MODULE,
     ),
-    row("CVE-2015-1335", "LXC", "links in destinations were followed", "D1 D2", &[RACED_MOUNT, LINKED_MOUNT], Whole),
+    row(
+        "CVE-2015-1335",
+        "LXC",
+        "links in destinations were followed",
+        "D1 D2",
+        &[RACED_MOUNT, LINKED_MOUNT],
+        Whole,
+    ),
     row("CVE-2016-8649", "LXC", "who entered held a descriptor of the host's /proc", "D7", &[HUNTED], Whole),
     row("CVE-2016-10124", "LXC", "input was pushed into the caller's terminal", "D18", &[PUSHED], Whole),
     row(
@@ -365,7 +398,14 @@ pub const ADVISORIES: &[Advisory] = &[
         &[OWNERS_RIGHTS],
         Whole,
     ),
-    row("CVE-2017-5226", "bubblewrap", "input was pushed into the caller's terminal", "D18", &[PUSHED], Whole),
+    row(
+        "CVE-2017-5226",
+        "bubblewrap",
+        "input was pushed into the caller's terminal",
+        "D18",
+        &[PUSHED],
+        Whole,
+    ),
     row(
         "CVE-2019-12439",
         "bubblewrap",
@@ -374,7 +414,14 @@ pub const ADVISORIES: &[Advisory] = &[
         &["cve_2019_12439_nothing_is_made_in_tmp"],
         Whole,
     ),
-    row("CVE-2026-87766", "bubblewrap", "parents that are links led through the old root", "D1", &[LINKED_PARENT], Whole),
+    row(
+        "CVE-2026-87766",
+        "bubblewrap",
+        "parents that are links led through the old root",
+        "D1",
+        &[LINKED_PARENT],
+        Whole,
+    ),
     // engines and neighbours
     row(
         "CVE-2020-15257",
@@ -392,9 +439,14 @@ pub const ADVISORIES: &[Advisory] = &[
         &[CWD_MADE, PLANTED],
         Partly("what engines do by themselves is theirs"),
     ),
-    row("CVE-2021-25741", "Kubernetes", "a part of a volume was a link by the time of the mount", "D1 D2", &[
-        LINKED_PARENT,
-    ], Partly("sources are the engine's, and opened once")),
+    row(
+        "CVE-2021-25741",
+        "Kubernetes",
+        "a part of a volume was a link by the time of the mount",
+        "D1 D2",
+        &[LINKED_PARENT],
+        Partly("sources are the engine's, and opened once"),
+    ),
     row(
         "CVE-2022-2989, CVE-2022-2990, CVE-2022-2995, CVE-2022-36109, CVE-2023-25173",
         "Podman, Buildah, CRI-O, moby, containerd",

@@ -35,7 +35,8 @@ fn main() -> io::Result<ExitCode> {
     let program = test_program()?;
     let peers = ["runc", "crun"].into_iter().filter_map(|name| Some((name, Some(peer(name)?))));
     let all = std::iter::once(("ours", None)).chain(peers);
-    let runs = all.map(|(name, path)| Run::of(name, path.as_deref(), &program)).collect::<io::Result<Vec<_>>>()?;
+    let runs =
+        all.map(|(name, path)| Run::of(name, path.as_deref(), &program)).collect::<io::Result<Vec<_>>>()?;
     std::fs::write(PAGE, page(&runs))?;
     let ours = &runs[0].failures;
     ours.keys().for_each(|test| eprintln!("ours fails {test}"));
@@ -51,7 +52,15 @@ fn peer(name: &str) -> Option<PathBuf> {
 /// Builds the tests; where they are.
 fn test_program() -> io::Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["test", "--package", "integration", "--test", "advisories", "--no-run", "--message-format=json"]);
+    cargo.args([
+        "test",
+        "--package",
+        "integration",
+        "--test",
+        "advisories",
+        "--no-run",
+        "--message-format=json",
+    ]);
     let output = cargo.stderr(Stdio::inherit()).output()?;
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
@@ -77,7 +86,8 @@ impl Run {
 
     /// One cell of the table.
     fn result(&self, advisory: &Advisory) -> String {
-        let failed: Vec<_> = advisory.tests.iter().filter(|test| self.failures.contains_key(**test)).collect();
+        let failed: Vec<_> =
+            advisory.tests.iter().filter(|test| self.failures.contains_key(**test)).collect();
         match (advisory.standing, failed.len()) {
             (Standing::Elsewhere(_), _) => "–".to_owned(),
             (_, 0) => "holds".to_owned(),
@@ -148,7 +158,8 @@ fn page(runs: &[Run]) -> String {
 }
 
 fn versions(runs: &[Run]) -> String {
-    let peers: Vec<&str> = runs.iter().map(|run| run.version.as_str()).filter(|one| !one.is_empty()).collect();
+    let peers: Vec<&str> =
+        runs.iter().map(|run| run.version.as_str()).filter(|one| !one.is_empty()).collect();
     let (all, applying) = (ADVISORIES.len(), ADVISORIES.iter().filter(|row| !row.tests.is_empty()).count());
     let sum = |run: &Run| {
         let fails = ADVISORIES.iter().filter(|row| run.result(row).contains("fails")).count();

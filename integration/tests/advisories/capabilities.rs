@@ -52,7 +52,9 @@ fn cve_2022_27650_cve_2025_27612_a_further_process_inherits_nothing() {
     let test = Test::new();
     let container = sleeping(&test, |_| {});
     let status = ["/bin/sh", "-c", STATUS];
-    for options in [&["--cap", "CAP_NET_RAW", "--user", "1000"][..], &["--cap", "CAP_NET_RAW"], &["--user", "1000"], &[]] {
+    for options in
+        [&["--cap", "CAP_NET_RAW", "--user", "1000"][..], &["--cap", "CAP_NET_RAW"], &["--user", "1000"], &[]]
+    {
         let said = exec(&test, &container, options, &status).ok();
         assert_eq!((set(&said, "CapInh"), set(&said, "CapAmb")), (0, 0), "{options:?}");
     }
@@ -82,7 +84,12 @@ fn cve_2022_29162_a_file_with_inheritable_capabilities_gives_none() {
         config["process"]["noNewPrivileges"] = json!(false);
         config["process"]["capabilities"] =
             json!({"bounding": ["CAP_NET_RAW"], "permitted": ["CAP_NET_RAW"], "effective": ["CAP_NET_RAW"]});
-        config["process"]["args"] = json!(["/bin/busybox-gifted", "sh", "-c", "/bin/busybox-gifted cat /proc/self/status; sleep 1000"]);
+        config["process"]["args"] = json!([
+            "/bin/busybox-gifted",
+            "sh",
+            "-c",
+            "/bin/busybox-gifted cat /proc/self/status; sleep 1000"
+        ]);
     });
     let gifted = bundle.inside("bin/busybox-gifted");
     fs::copy(integration::bundle::busybox(), &gifted).expect("the root is ours");
@@ -118,7 +125,8 @@ fn cve_2022_29162_a_set_that_is_missing_is_empty() {
             continue;
         }
         let asked_for = |index: usize| if there(index) { bit("NET_RAW") } else { 0 };
-        let [bounding, effective, permitted, inheritable, ambient] = SETS.map(|(_, name)| set(&outcome, name));
+        let [bounding, effective, permitted, inheritable, ambient] =
+            SETS.map(|(_, name)| set(&outcome, name));
         assert_eq!(bounding, asked_for(0), "{combination:05b}");
         assert_eq!(inheritable & !asked_for(3), 0, "{combination:05b}");
         assert_eq!(ambient & !(asked_for(4) & asked_for(3) & asked_for(2)), 0, "{combination:05b}");

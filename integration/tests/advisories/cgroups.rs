@@ -83,7 +83,20 @@ fn runc_1_5_2_crun_1_29_a_further_process_stays_below_the_containers_cgroup() {
     beside.iter().for_each(|place| fs::create_dir(place).expect("a cgroup can be made"));
     fs::create_dir(own.join("below")).expect("a cgroup can be made");
     let path = format!("0::/{}/ctr", test.mark);
-    for wanted in ["../ctr-b", "..", "../ctr2", "below/../../ctr2", "/../ctr-b", ".", "below/..", "../ctr", "-b", "../../..", "/", "below"] {
+    for wanted in [
+        "../ctr-b",
+        "..",
+        "../ctr2",
+        "below/../../ctr2",
+        "/../ctr-b",
+        ".",
+        "below/..",
+        "../ctr",
+        "-b",
+        "../../..",
+        "/",
+        "below",
+    ] {
         let script = "echo $$; exec sleep 1";
         let options = ["--cgroup", wanted, "--detach", "--pid-file", &text(&test.directory.join("pid"))];
         let outcome = exec(&test, &container, &options, &["/bin/sh", "-c", script]);
@@ -116,7 +129,8 @@ fn runc_1_5_2_a_link_is_no_cgroup() {
 #[test]
 fn cve_2022_0492_the_release_agent_cannot_be_set() {
     for world in World::all() {
-        for (mapped, names) in [(false, &[][..]), (true, &[]), (true, &["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"])] {
+        for (mapped, names) in [(false, &[][..]), (true, &[]), (true, &["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"])]
+        {
             let test = Test::at(world);
             let script = "f=/tmp/m; for f in $(/bin/busybox find /sys/fs/cgroup -name release_agent); do (echo /x > $f) 2>/dev/null && echo set $f; done;
                 mkdir -p /dev/shm/m; mount -t cgroup -o memory none /dev/shm/m 2>/dev/null && (echo /x > /dev/shm/m/release_agent) 2>/dev/null && echo set mounted; echo end";
@@ -139,7 +153,10 @@ fn cve_2025_47291_a_container_is_where_its_configuration_says() {
         let hierarchies = container.world().hierarchies();
         let table = container.proc("cgroup");
         for hierarchy in hierarchies {
-            let line = table.lines().find(|line| line.split(':').nth(1) == Some(&hierarchy.name)).unwrap_or_default();
+            let line = table
+                .lines()
+                .find(|line| line.split(':').nth(1) == Some(&hierarchy.name))
+                .unwrap_or_default();
             assert!(line.ends_with(path), "{hierarchy:?}: {table}");
         }
     }

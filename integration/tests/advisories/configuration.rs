@@ -47,7 +47,8 @@ fn cve_2021_43784_long_strings_arrive_or_are_refused_and_change_nothing_else() {
         let variable = format!("LONG={word}");
         let seen = run(&|config| config["process"]["env"] = json!([variable]));
         if let Some(seen) = seen {
-            let found = seen["env"].as_array().into_iter().flatten().any(|one| one.as_str() == Some(&variable));
+            let found =
+                seen["env"].as_array().into_iter().flatten().any(|one| one.as_str() == Some(&variable));
             assert!(found, "a variable of {length} was cut");
         }
         run(&|config| mount(config, &format!("/{word}"), "tmpfs", "tmpfs", &[]));
@@ -63,8 +64,9 @@ fn cve_2021_43784_long_strings_arrive_or_are_refused_and_change_nothing_else() {
 fn cve_2021_43784_many_entries_arrive_or_are_refused() {
     let test = Test::new();
     // As many as the kernel takes, in no more than a page.
-    let many: Vec<Value> =
-        (0..340).map(|number| json!({"containerID": number, "hostID": 10_000 + 2 * number, "size": 1})).collect();
+    let many: Vec<Value> = (0..340)
+        .map(|number| json!({"containerID": number, "hostID": 10_000 + 2 * number, "size": 1}))
+        .collect();
     for (count, fits) in [(340, true), (5000, false)] {
         let maps: Vec<Value> = many.iter().cloned().cycle().take(count).collect();
         let outcome = test.run_with(|config| {
@@ -74,7 +76,8 @@ fn cve_2021_43784_many_entries_arrive_or_are_refused() {
             config["mounts"][2]["options"] = json!(["newinstance", "ptmxmode=0666"]);
             shell(config, "wc -l < /proc/self/uid_map");
         });
-        let fine = if fits { outcome.stdout == "340\n" } else { !outcome.succeeded() && outcome.stdout.is_empty() };
+        let fine =
+            if fits { outcome.stdout == "340\n" } else { !outcome.succeeded() && outcome.stdout.is_empty() };
         assert!(fine, "{count} mappings: {outcome:?}");
     }
     let outcome = test.run_with(|config| {
@@ -124,7 +127,8 @@ fn cve_2024_3154_annotations_set_no_dangerous_property_of_a_unit() {
 
 #[test]
 fn cve_2022_0811_a_parameter_is_one_name_in_a_namespace_of_the_container() {
-    const HOSTS: [&str; 3] = ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/vm/overcommit_memory"];
+    const HOSTS: [&str; 3] =
+        ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/vm/overcommit_memory"];
     let read = || HOSTS.map(|path| fs::read(path).expect("it can be read"));
     let before = read();
     let test = Test::new();
@@ -155,7 +159,9 @@ fn cve_2022_0811_a_parameter_is_one_name_in_a_namespace_of_the_container() {
         let _ = test.run_with(|config| config["linux"]["sysctl"] = json!({"kernel.shm_rmid_forced": value}));
         assert!(read() == before, "{value:?} changed the host");
     }
-    for (shared, name) in [("network", "net.ipv4.ip_forward"), ("ipc", "kernel.shm_rmid_forced"), ("ipc", "fs.mqueue.msg_max")] {
+    for (shared, name) in
+        [("network", "net.ipv4.ip_forward"), ("ipc", "kernel.shm_rmid_forced"), ("ipc", "fs.mqueue.msg_max")]
+    {
         let outcome = test.run_with(|config| {
             namespace(config, shared, None);
             config["linux"]["sysctl"] = json!({ name: "1" });
@@ -230,7 +236,9 @@ fn cve_2016_8659_cve_2020_5291_cve_2025_2713_cve_2026_41163_with_the_rights_of_i
         let outcome = test.program(&binary, &arguments).with(|command| {
             let become_nobody = || {
                 // SAFETY: system calls on numbers between fork and exec.
-                match unsafe { libc::setresgid(NOBODY, NOBODY, NOBODY) | libc::setresuid(NOBODY, NOBODY, NOBODY) } {
+                match unsafe {
+                    libc::setresgid(NOBODY, NOBODY, NOBODY) | libc::setresuid(NOBODY, NOBODY, NOBODY)
+                } {
                     0 => Ok(()),
                     _ => Err(std::io::Error::last_os_error()),
                 }

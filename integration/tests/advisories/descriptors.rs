@@ -63,7 +63,8 @@ fn cve_2019_5736_the_runtime_cannot_be_overwritten_from_inside() {
     plant(&bundle, "bin/evil", Path::new("/proc/self/exe"));
     plant(&bundle, "etc/ld.so.preload", Path::new("/proc/self/exe"));
     fs::write(bundle.inside("bin/script"), "#!/proc/self/exe\n").expect("the root is ours");
-    fs::set_permissions(bundle.inside("bin/script"), PermissionsExt::from_mode(0o755)).expect("the root is ours");
+    fs::set_permissions(bundle.inside("bin/script"), PermissionsExt::from_mode(0o755))
+        .expect("the root is ours");
     let caught = catches(&test, &bundle, &["/bin/evil", "/bin/script", "/bin/true"]);
     assert!(caught.is_empty(), "{caught:#?}");
     for program in ["/bin/evil", "/bin/script"] {
@@ -159,10 +160,13 @@ fn handing<'a>(files: &'a [File]) -> impl FnOnce(&mut Command) + 'a {
 /// What a program holds besides the standard streams.
 fn held(call: Call) -> Option<Vec<String>> {
     let outcome = call.run();
-    let seen: Option<Value> = outcome.succeeded().then(|| serde_json::from_str(&outcome.stdout).expect("JSON"));
+    let seen: Option<Value> =
+        outcome.succeeded().then(|| serde_json::from_str(&outcome.stdout).expect("JSON"));
     let descriptors = seen?["descriptors"].as_object().cloned().unwrap_or_default();
     let further = descriptors.into_iter().filter(|(number, _)| !["0", "1", "2"].contains(&number.as_str()));
-    Some(further.map(|(number, target)| format!("{number} {}", target.as_str().unwrap_or_default())).collect())
+    Some(
+        further.map(|(number, target)| format!("{number} {}", target.as_str().unwrap_or_default())).collect(),
+    )
 }
 
 #[test]
@@ -182,7 +186,8 @@ fn runc_5474_preserved_descriptors_are_the_callers_or_an_error() {
             let call = test.call(&["run", "--preserve-fds", &count, "--bundle", &directory, &test.fresh()]);
             let mut seen = held(call.with(handing(&files[..given])));
             seen.iter_mut().for_each(|seen| seen.sort_by_key(|line| line.len()));
-            let path = |number: usize| format!("{number} {}", text(&test.directory.join(format!("file{number}"))));
+            let path =
+                |number: usize| format!("{number} {}", text(&test.directory.join(format!("file{number}"))));
             let mut wanted: Vec<String> = (3..3 + asked).map(path).collect();
             wanted.sort_by_key(String::len);
             let wanted = (asked <= given).then_some(wanted);
@@ -237,7 +242,10 @@ fn cve_2026_84042_cve_2019_14271_nothing_of_the_image_is_executed_or_loaded_befo
     let programs = executed(&test, &["run", "--bundle", &text(&bundle.path), &test.fresh()]);
     let own = text(&runtime().path);
     let usual = |program: &str| {
-        program.is_empty() || program == own || program == "/proc/self/exe" || program.starts_with("/proc/self/fd/")
+        program.is_empty()
+            || program == own
+            || program == "/proc/self/exe"
+            || program.starts_with("/proc/self/fd/")
     };
     let others: Vec<_> = programs.iter().filter(|program| !usual(program)).collect();
     assert_eq!(others, ["/bin/true", "/bin/busybox"], "{programs:?}");
@@ -248,7 +256,8 @@ fn cve_2026_84042_cve_2019_14271_nothing_of_the_image_is_executed_or_loaded_befo
 fn cve_2026_55686_cve_2022_23648_a_working_directory_is_made_inside() {
     on_each_resolver(|test| {
         let sentinel = Sentinel::new(test);
-        let climbing = Path::new("../../../../../../../../..").join(sentinel.path.strip_prefix("/").expect("absolute"));
+        let climbing =
+            Path::new("../../../../../../../../..").join(sentinel.path.strip_prefix("/").expect("absolute"));
         for target in [&sentinel.path, &climbing] {
             let bundle = test.bundle(|config| {
                 writable(config);

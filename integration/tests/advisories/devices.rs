@@ -18,7 +18,8 @@ use crate::room::{AT_ONCE, bare_dev, capabilities, clear, exec, mount_first, on_
 const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
 
 /// Says of each masked path what covers it; the null device, or a directory with nothing in it.
-const COVERS: &str = "for p in /secrets/*; do [ -d $p ] && echo $(ls -A $p | wc -l) || stat -c %F:%t:%T $p; done";
+const COVERS: &str =
+    "for p in /secrets/*; do [ -d $p ] && echo $(ls -A $p | wc -l) || stat -c %F:%t:%T $p; done";
 
 /// Files and directories that are to be masked, half of each.
 fn with_secrets(bundle: &Bundle) {
@@ -40,7 +41,8 @@ fn masks(config: &mut Value) {
 }
 
 fn is_masked(said: &str) -> bool {
-    said.lines().count() == AT_ONCE && said.lines().all(|line| ["0", "character special file:1:3"].contains(&line))
+    said.lines().count() == AT_ONCE
+        && said.lines().all(|line| ["0", "character special file:1:3"].contains(&line))
 }
 
 #[test]
@@ -49,7 +51,9 @@ fn cve_2025_31133_cve_2025_62161_masks_are_not_the_containers_null_device() {
         let sentinel = Sentinel::new(test);
         let before = fs::read(CORE_PATTERN).expect("it can be read");
         let nulls: [(&str, &dyn Fn(&Path)); 6] = [
-            ("a link to a file of the host", &|path| symlink(sentinel.join("core_pattern"), path).expect("a link")),
+            ("a link to a file of the host", &|path| {
+                symlink(sentinel.join("core_pattern"), path).expect("a link")
+            }),
             ("a link to core_pattern", &|path| symlink(CORE_PATTERN, path).expect("a link")),
             ("a file", &|path| fs::write(path, "not null\n").expect("the root is ours")),
             ("missing", &|_| {}),
@@ -68,7 +72,8 @@ fn cve_2025_31133_cve_2025_62161_masks_are_not_the_containers_null_device() {
             make(&bundle.inside("dev/null"));
             let outcome = test.run(&bundle);
             sentinel.is_untouched();
-            let fine = if outcome.succeeded() { is_masked(&outcome.stdout) } else { outcome.stdout.is_empty() };
+            let fine =
+                if outcome.succeeded() { is_masked(&outcome.stdout) } else { outcome.stdout.is_empty() };
             assert!(fine, "/dev/null is {what}: {outcome:?}");
             assert_eq!(fs::read(CORE_PATTERN).ok(), Some(before.clone()));
         }
@@ -78,7 +83,11 @@ fn cve_2025_31133_cve_2025_62161_masks_are_not_the_containers_null_device() {
 /// A shared `/dev` whose devices are exchanged with links to what is outside.
 fn shared_dev(test: &Test, sentinel: &Sentinel) -> (PathBuf, Vec<(PathBuf, PathBuf)>) {
     const DEVICES: [(&str, u32, &str); 6] = [
-        ("null", 3, "null"), ("zero", 5, "file"), ("full", 7, "null"), ("random", 8, "ptmx"), ("urandom", 9, "exec"),
+        ("null", 3, "null"),
+        ("zero", 5, "file"),
+        ("full", 7, "null"),
+        ("random", 8, "ptmx"),
+        ("urandom", 9, "exec"),
         ("tty", 0, "file"),
     ];
     let volume = test.directory.join(test.fresh());
@@ -86,7 +95,8 @@ fn shared_dev(test: &Test, sentinel: &Sentinel) -> (PathBuf, Vec<(PathBuf, PathB
     let pair = |(name, minor, target): (&str, u32, &str)| {
         let (device, link) = (volume.join(name), volume.join(format!("{name}.link")));
         let number = if name == "tty" { makedev(5, 0) } else { makedev(1, minor) };
-        mknodat(CWD, &device, FileType::CharacterDevice, 0o666.into(), number).expect("root may make devices");
+        mknodat(CWD, &device, FileType::CharacterDevice, 0o666.into(), number)
+            .expect("root may make devices");
         fs::set_permissions(&device, PermissionsExt::from_mode(0o666)).expect("it is ours");
         symlink(sentinel.join(target), &link).expect("a link can be made");
         (device, link)
@@ -116,7 +126,8 @@ fn cve_2025_31133_masks_are_what_they_should_be_however_fast_the_null_device_cha
             let outcome = test.run(&bundle);
             attacker.stop();
             sentinel.is_untouched();
-            let fine = if outcome.succeeded() { is_masked(&outcome.stdout) } else { outcome.stdout.is_empty() };
+            let fine =
+                if outcome.succeeded() { is_masked(&outcome.stdout) } else { outcome.stdout.is_empty() };
             assert!(fine, "{outcome:?}");
         }
     });
@@ -148,7 +159,9 @@ fn cve_2026_88264_cve_2026_88265_planted_consoles_and_null_devices_are_not_follo
         let sentinel = Sentinel::new(test);
         for name in ["dev/null", "dev/console"] {
             for target in [Some("file"), Some("null"), Some("new"), None] {
-                for (terminal, readonly, closed) in [(false, false, false), (false, true, true), (true, false, false), (true, true, false)] {
+                for (terminal, readonly, closed) in
+                    [(false, false, false), (false, true, true), (true, false, false), (true, true, false)]
+                {
                     let bundle = test.bundle(|config| {
                         bare_dev(config);
                         config["process"]["terminal"] = json!(terminal);
@@ -205,7 +218,13 @@ fn cve_2025_52565_the_console_is_the_terminal_or_there_is_none() {
                 let bundle = test.bundle(|config| {
                     bare_dev(config);
                     if devpts {
-                        mount(config, "/dev/pts", "devpts", "devpts", &["newinstance", "ptmxmode=0666", "mode=0620"]);
+                        mount(
+                            config,
+                            "/dev/pts",
+                            "devpts",
+                            "devpts",
+                            &["newinstance", "ptmxmode=0666", "mode=0620"],
+                        );
                     }
                     on_terminal(config, IS_CONSOLE);
                 });
@@ -246,7 +265,8 @@ fn cve_2025_52565_the_console_is_the_terminal_however_fast_its_place_changes() {
         let attacker = Attacker::exchanging(pairs);
         for _ in 0..rounds() {
             let (_master, slave) = Terminal::new(24, 80);
-            let _ = test.call(&["run", "--bundle", &text(&bundle.path), &test.fresh()]).spawn_on(&slave).finish();
+            let _ =
+                test.call(&["run", "--bundle", &text(&bundle.path), &test.fresh()]).spawn_on(&slave).finish();
             sentinel.is_untouched();
         }
         attacker.stop();
@@ -257,7 +277,8 @@ fn cve_2025_52565_the_console_is_the_terminal_however_fast_its_place_changes() {
 fn cve_2026_41579_cve_2026_47766_a_dev_that_is_a_link_is_no_way_out() {
     on_each_resolver(|test| {
         let sentinel = Sentinel::new(test);
-        let climbing = Path::new("../../../../../../../../../../..").join(sentinel.path.strip_prefix("/").expect("absolute"));
+        let climbing = Path::new("../../../../../../../../../../..")
+            .join(sentinel.path.strip_prefix("/").expect("absolute"));
         for target in [sentinel.path.clone(), climbing, "chained".into()] {
             for more in [&[][..], &[json!({"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229})]] {
                 let bundle = test.bundle(|config| {
@@ -275,7 +296,9 @@ fn cve_2026_41579_cve_2026_47766_a_dev_that_is_a_link_is_no_way_out() {
                 let bundle = test.bundle(bare_dev);
                 match is_link {
                     true => plant(&bundle, &format!("dev/{name}"), &sentinel.path),
-                    false => fs::create_dir(bundle.inside("dev").join(name)).expect("a directory can be made"),
+                    false => {
+                        fs::create_dir(bundle.inside("dev").join(name)).expect("a directory can be made")
+                    }
                 }
                 let _ = test.run(&bundle);
                 sentinel.is_untouched();
@@ -313,7 +336,8 @@ fn cve_2026_41579_no_path_of_the_host_is_used_until_the_root_is_changed() {
     });
     let (trace, root) = (text(&test.directory.join("trace")), text(&test.state_root()));
     let own = text(&runtime().path);
-    let arguments = ["-f", "-qq", "-e", "trace=%file", "-o", &trace, &own, "--root", &root, "run", "--bundle"];
+    let arguments =
+        ["-f", "-qq", "-e", "trace=%file", "-o", &trace, &own, "--root", &root, "run", "--bundle"];
     test.program(&strace, &[&arguments[..], &[&text(&bundle.path), &test.fresh()]].concat()).run().ok();
     let trace = fs::read_to_string(trace).expect("a trace was written");
     let by_path = calls_before_the_change_of_root(&trace);
@@ -334,7 +358,8 @@ fn calls_before_the_change_of_root(trace: &str) -> Vec<&str> {
 }
 
 fn is_harmless(call: &str) -> bool {
-    let from_descriptor = call.split_once('(').is_some_and(|(_, rest)| rest.starts_with(|first: char| first.is_ascii_digit()));
+    let from_descriptor =
+        call.split_once('(').is_some_and(|(_, rest)| rest.starts_with(|first: char| first.is_ascii_digit()));
     let here = call.starts_with("mount(") && call.contains(", \".\", ");
     let tree = call.starts_with("mount(") && call.contains(", \"/\", NULL, ");
     let null = call.contains("AT_FDCWD, \"/dev/null\"");

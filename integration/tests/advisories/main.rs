@@ -23,7 +23,8 @@ use integration::advisories::{ADVISORIES, Standing};
 fn tests() -> BTreeSet<String> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/advisories");
     let files = fs::read_dir(directory).expect("the source is here").flatten().map(|entry| entry.path());
-    let sources = files.filter(|path| !path.ends_with("main.rs")).map(|path| fs::read_to_string(path).expect("text"));
+    let sources =
+        files.filter(|path| !path.ends_with("main.rs")).map(|path| fs::read_to_string(path).expect("text"));
     sources.flat_map(|source| tests_in(&source)).collect()
 }
 

@@ -73,7 +73,13 @@ fn attacked(test: &Test, bundle: &Bundle, round: usize, pairs: Vec<(PathBuf, Pat
 fn cve_2021_30465_magic_links_lead_nowhere() {
     on_each_resolver(|test| {
         let sentinel = Sentinel::new(test);
-        let magic = ["/proc/1/root", "/proc/self/root", "/proc/self/cwd", "/proc/thread-self/root", "/proc/self/fd/0"];
+        let magic = [
+            "/proc/1/root",
+            "/proc/self/root",
+            "/proc/self/cwd",
+            "/proc/thread-self/root",
+            "/proc/self/fd/0",
+        ];
         for target in magic.map(Path::new) {
             let place = format!("/link{}", text(&sentinel.path));
             let bundle = test.bundle(|config| {
@@ -150,8 +156,23 @@ fn cve_2019_18837_links_in_a_circle_are_an_error() {
 #[test]
 fn cve_2025_24965_cve_2026_1386_a_planted_link_is_not_written_through() {
     const NAMES: [&str; 18] = [
-        "dev/null", "dev/zero", "dev/full", "dev/random", "dev/tty", "dev/fd", "dev/stdin", "dev/stdout", "dev/core",
-        "dev/ptmx", "dev/pts", "dev/console", "dev/shm", "etc/new", "etc/dir/file", ".krun_config.json", "run/notify",
+        "dev/null",
+        "dev/zero",
+        "dev/full",
+        "dev/random",
+        "dev/tty",
+        "dev/fd",
+        "dev/stdin",
+        "dev/stdout",
+        "dev/core",
+        "dev/ptmx",
+        "dev/pts",
+        "dev/console",
+        "dev/shm",
+        "etc/new",
+        "etc/dir/file",
+        ".krun_config.json",
+        "run/notify",
         "home/work",
     ];
     on_each_resolver(|test| {
@@ -185,7 +206,11 @@ fn cve_2025_24965_what_is_copied_up_is_not_followed() {
             mount(config, "/home", "tmpfs", "tmpfs", &["tmpcopyup"]);
             shell(config, "for f in /home/*; do readlink $f || echo no link: $f; done; true");
         });
-        for (name, target) in [("file", sentinel.join("file")), ("directory", sentinel.join("below")), ("null", sentinel.join("null"))] {
+        for (name, target) in [
+            ("file", sentinel.join("file")),
+            ("directory", sentinel.join("below")),
+            ("null", sentinel.join("null")),
+        ] {
             symlink(target, bundle.inside("home").join(name)).expect("a link can be made");
         }
         let said = test.run(&bundle).ok().stdout;

@@ -10,7 +10,9 @@ use integration::test::text;
 use integration::{Bundle, Outcome, PROBER, Test};
 use serde_json::{Value, json};
 
-use crate::room::{capabilities, exec, mount_first, on_each_resolver, plant, sleeping, user_namespace, without_mounts};
+use crate::room::{
+    capabilities, exec, mount_first, on_each_resolver, plant, sleeping, user_namespace, without_mounts,
+};
 
 /// Insists that a container wasn't made, and that nothing of it ran.
 fn refused(outcome: &Outcome, what: &str) {
@@ -27,8 +29,18 @@ fn cve_2019_16884_cve_2015_3631_nothing_is_mounted_where_labels_are_written() {
     let test = Test::new();
     let source = test.directory.join("fake");
     fs::create_dir_all(source.join("attr")).expect("a directory can be made");
-    for place in ["/proc", "/proc/self", "/proc/self/attr", "/proc/1", "/proc//self/../self/attr", "/proc/thread-self", "/proc/1/attr/exec"] {
-        for (kind, from, options) in [("tmpfs", "tmpfs".to_owned(), &[][..]), ("bind", text(&source), &["bind"])] {
+    for place in [
+        "/proc",
+        "/proc/self",
+        "/proc/self/attr",
+        "/proc/1",
+        "/proc//self/../self/attr",
+        "/proc/thread-self",
+        "/proc/1/attr/exec",
+    ] {
+        for (kind, from, options) in
+            [("tmpfs", "tmpfs".to_owned(), &[][..]), ("bind", text(&source), &["bind"])]
+        {
             let outcome = test.run_with(|config| {
                 mount(config, place, kind, &from, options);
                 started(config);
@@ -38,7 +50,9 @@ fn cve_2019_16884_cve_2015_3631_nothing_is_mounted_where_labels_are_written() {
     }
     let source = test.directory.join("file");
     fs::write(&source, "replaced\n").expect("a file can be written");
-    for place in ["cpuinfo", "meminfo", "stat", "uptime", "loadavg", "diskstats", "swaps"].map(|name| format!("/proc/{name}")) {
+    for place in ["cpuinfo", "meminfo", "stat", "uptime", "loadavg", "diskstats", "swaps"]
+        .map(|name| format!("/proc/{name}"))
+    {
         let outcome = test.run_with(|config| {
             mount(config, &place, "bind", &text(&source), &["bind"]);
             config["process"]["args"] = json!(["/bin/cat", place]);
@@ -113,7 +127,9 @@ fn cve_2019_19921_proc_and_sys_are_no_links_however_fast_they_change() {
 fn cve_2023_27561_cve_2023_28642_cve_2025_54867_a_link_is_neither_proc_nor_sys() {
     on_each_resolver(|test| {
         for name in ["proc", "sys"] {
-            for target in ["/tmp/p", "tmp/p", "../../tmp/p", "chained", "/dangling", "../../../../../../proc", "."] {
+            for target in
+                ["/tmp/p", "tmp/p", "../../tmp/p", "chained", "/dangling", "../../../../../../proc", "."]
+            {
                 let bundle = test.bundle(wants_a_score);
                 fs::create_dir(bundle.inside("tmp/p")).expect("a directory can be made");
                 symlink("tmp/p", bundle.inside("chained")).expect("a link can be made");
@@ -139,12 +155,14 @@ const DECOYS: [(&str, &str); 8] = [
 
 /// A run by a caller in a mount namespace that a script has prepared.
 fn run_after(test: &Test, script: &str, bundle: &Bundle) -> Outcome {
-    let script = format!("exec unshare --mount --propagation private sh -c '{script}; exec \"$@\"' sh \"$@\"");
+    let script =
+        format!("exec unshare --mount --propagation private sh -c '{script}; exec \"$@\"' sh \"$@\"");
     test.call_by(&script, &["run", "--bundle", &text(&bundle.path), &test.fresh()]).run()
 }
 
 /// What a container sees of what was asked for: its parameter, its score, its mapping.
-const EFFECTS: &str = "cat /proc/sys/net/ipv4/ip_forward /proc/self/oom_score_adj; id -u; wc -l < /proc/self/uid_map";
+const EFFECTS: &str =
+    "cat /proc/sys/net/ipv4/ip_forward /proc/self/oom_score_adj; id -u; wc -l < /proc/self/uid_map";
 
 #[test]
 fn cve_2025_52881_cve_2025_62596_writes_reach_the_right_file_of_the_right_proc_or_none() {
@@ -163,7 +181,11 @@ fn cve_2025_52881_cve_2025_62596_writes_reach_the_right_file_of_the_right_proc_o
         for (source, place) in DECOYS {
             let source = source.replace("$decoy", &decoy).replace("$directory", &directory);
             let outcome = run_after(&test, &format!("mount --bind {source} {place} || exit 9"), &bundle);
-            let fine = if outcome.succeeded() { outcome.stdout == "1\n321\n0\n1\n" } else { outcome.stdout.is_empty() };
+            let fine = if outcome.succeeded() {
+                outcome.stdout == "1\n321\n0\n1\n"
+            } else {
+                outcome.stdout.is_empty()
+            };
             assert!(fine, "{source} on {place}, mapped: {mapped}: {outcome:?}");
             sentinel.is_untouched();
             assert_eq!(fs::read_to_string("/proc/sys/kernel/hostname").ok(), Some(host.clone()));
@@ -239,7 +261,10 @@ fn libpathrs_a_caller_whose_proc_is_odd_gets_its_container_or_one_sentence() {
         });
         let outcome = run_after(&test, script, &bundle);
         let sentence = outcome.stderr.lines().count() == 1 && !outcome.stderr.contains("panicked");
-        assert!(outcome.stdout == "started\n" || outcome.stdout.is_empty() && sentence, "{script}: {outcome:?}");
+        assert!(
+            outcome.stdout == "started\n" || outcome.stdout.is_empty() && sentence,
+            "{script}: {outcome:?}"
+        );
     }
 }
 
@@ -265,7 +290,10 @@ fn cve_2025_52881_a_container_that_exchanges_its_proc_is_entered_or_not() {
     let container = sleeping(&test, |config| {
         capabilities(config, &["CAP_SYS_ADMIN"]);
         without_mounts(config, |place| place.starts_with("/sys"));
-        shell(config, "mkdir -p /dev/shm/p; echo ready; while :; do mount --bind /dev/shm/p /proc; busybox umount /proc; done");
+        shell(
+            config,
+            "mkdir -p /dev/shm/p; echo ready; while :; do mount --bind /dev/shm/p /proc; busybox umount /proc; done",
+        );
     });
     container.has_said("ready");
     for _ in 0..rounds().min(100) {

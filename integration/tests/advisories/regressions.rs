@@ -37,7 +37,10 @@ fn runc_4985_a_dangling_link_is_a_destination() {
             writable(config);
             mount(config, "/var/run", "tmpfs", "marked", &["size=64k"]);
             mount(config, "/etc/resolv", "bind", "/etc/hosts", &["bind"]);
-            shell(config, "grep -c marked /proc/self/mountinfo; [ -d /run ] && [ -s /made/for/it ] && echo there");
+            shell(
+                config,
+                "grep -c marked /proc/self/mountinfo; [ -d /run ] && [ -s /made/for/it ] && echo there",
+            );
         });
         symlink("/run", bundle.inside("var/run")).expect("a link can be made");
         symlink("../made/for/it", bundle.inside("etc/resolv")).expect("a link can be made");
@@ -124,7 +127,13 @@ fn crun_1_29_1_a_procfs_keeps_its_own_mode() {
 #[test]
 fn crun_1_15_usual_working_directories_are_accepted() {
     on_each_resolver(|test| {
-        for (cwd, seen) in [("/", "/\n"), ("/tmp", "/tmp\n"), ("/link", "/tmp\n"), ("/new/one", "/new/one\n"), ("/(unreachable)", "/(unreachable)\n")] {
+        for (cwd, seen) in [
+            ("/", "/\n"),
+            ("/tmp", "/tmp\n"),
+            ("/link", "/tmp\n"),
+            ("/new/one", "/new/one\n"),
+            ("/(unreachable)", "/(unreachable)\n"),
+        ] {
             let bundle = test.bundle(|config| {
                 writable(config);
                 config["process"]["cwd"] = json!(cwd);
@@ -163,7 +172,11 @@ fn cve_2025_52881_a_container_in_the_namespaces_of_another_starts() {
     let owner = sleeping(&test, |_| {});
     let said = test.run_with(|config| {
         for (kind, name) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts")] {
-            namespace(config, kind, Some(json!({"type": kind, "path": format!("/proc/{}/ns/{name}", owner.pid)})));
+            namespace(
+                config,
+                kind,
+                Some(json!({"type": kind, "path": format!("/proc/{}/ns/{name}", owner.pid)})),
+            );
         }
         config.as_object_mut().expect("an object").remove("hostname");
         shell(config, "readlink /proc/self/ns/net");

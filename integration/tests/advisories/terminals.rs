@@ -10,7 +10,8 @@ use crate::room::sleeping;
 
 /// What a prober says of the terminal that it was given, as its standard output.
 fn seen(said: &str) -> Value {
-    let document = said.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no document: {said}"));
+    let document =
+        said.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no document: {said}"));
     serde_json::from_str(document).expect("the prober prints JSON")
 }
 

@@ -23,7 +23,8 @@ const NUMBERS: &str = "root:x:0:0::/:/bin/sh\n1000:x:0:0::/:/bin/sh\n+1:x:0:0::/
 fn cve_2016_3697_a_number_is_never_a_name() {
     let test = Test::new();
     let container = sleeping(&test, |_| {});
-    let bundle = Path::new(&container.state()["bundle"].as_str().unwrap_or_default().to_owned()).join("rootfs");
+    let bundle =
+        Path::new(&container.state()["bundle"].as_str().unwrap_or_default().to_owned()).join("rootfs");
     fs::write(bundle.join("etc/passwd"), NUMBERS).expect("the root is ours");
     assert_eq!(says(&test, &container, &["--user", "1000"], "id -u"), "1000\n");
     assert_eq!(says(&test, &container, &["--user", "1000:1000"], IDS), "1000:1000\n");
@@ -37,7 +38,9 @@ fn cve_2016_3697_a_number_is_never_a_name() {
 fn cve_2026_30892_a_user_is_the_one_that_was_asked_for() {
     let test = Test::new();
     let container = sleeping(&test, |_| {});
-    for (user, ids) in [("0", "0:0\n"), ("1", "1:0\n"), ("65534", "65534:0\n"), ("1:2", "1:2\n"), ("0:7", "0:7\n")] {
+    for (user, ids) in
+        [("0", "0:0\n"), ("1", "1:0\n"), ("65534", "65534:0\n"), ("1:2", "1:2\n"), ("0:7", "0:7\n")]
+    {
         assert_eq!(says(&test, &container, &["-u", user], IDS), ids, "{user}");
     }
     for odd in ["1:", ":1", "1 ", "1x", "x", "1:2:3", "0x1", "1:x"] {
@@ -97,10 +100,13 @@ fn odd_files(sentinel: &Sentinel) -> [(&'static str, Box<dyn Fn(&Path) + '_>); 5
         ("a pipe", Box::new(|path| mkfifoat(CWD, path, 0o666.into()).expect("a pipe can be made"))),
         ("a directory", Box::new(|path| fs::create_dir(path).expect("a directory can be made"))),
         ("endless", Box::new(|path| symlink("/dev/zero", path).expect("a link can be made"))),
-        ("two gigabytes", Box::new(|path| {
-            let file = fs::File::create(path).expect("the root is ours");
-            file.set_len(2 << 30).expect("a file may have holes");
-        })),
+        (
+            "two gigabytes",
+            Box::new(|path| {
+                let file = fs::File::create(path).expect("the root is ours");
+                file.set_len(2 << 30).expect("a file may have holes");
+            }),
+        ),
         ("the host's", Box::new(|path| symlink(sentinel.join("passwd"), path).expect("a link can be made"))),
     ]
 }
