@@ -7,12 +7,12 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 
 # The packages of Debian that are needed, each behind a file that is there when it is installed.
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
-run test test-vm bench memory: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
+run bench memory: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
-# Somebody sits at a terminal.
-test test-engines test-vm: NEEDS += tmux=tmux
-# Users other than root map ids.
-test test-vm: NEEDS += newuidmap=uidmap
+# Tests put busybox into containers, sit at a terminal, are users who map ids, and see by tracing what is executed.
+TESTS := test test-vm test-long defences
+$(TESTS): NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static newuidmap=uidmap strace=strace
+$(TESTS) test-engines: NEEDS += tmux=tmux
 # Engines, and what they and their tests call; a program is looked for in PATH.
 test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
@@ -26,7 +26,7 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-vm vm memory bench build man install clean root needs components
+.PHONY: $(TESTS) help run test-engines vm memory bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
@@ -34,6 +34,8 @@ help:
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-vm  the part of it that makes containers, on this machine and in virtual ones; ARGS="v2 6.12 limits"'
 	@echo '              runs the tests with these words, ARGS=guests those in virtual machines'
+	@echo 'make test-long  runs each race for a way out of a container 10000 times; ROUNDS=500 is what make test does'
+	@echo 'make defences  replays every advisory on ours and on the runtimes found in PEERS and PATH, and writes specs/defences.md'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make memory   finds the smallest memory that containers start with, beside the runtimes found in PEERS'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
@@ -56,6 +58,13 @@ test: root needs components
 
 test-engines: root needs
 	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
+
+test-long: ROUNDS ?= 10000
+test-long: root needs
+	ROUNDS=$(ROUNDS) $(CARGO) test --package integration --test advisories -- $(ARGS)
+
+defences: root needs
+	PEERS='$(PEERS)' $(CARGO) run --quiet --package integration --bin defences
 
 test-vm: root needs
 	$(CARGO) run --quiet --package integration --bin vm -- test $(ARGS)

@@ -14,6 +14,7 @@
     reason = "a test program may sleep and look paths up; it guards nothing"
 )]
 
+pub mod advisories;
 pub mod agent;
 pub mod attack;
 pub mod bpf;

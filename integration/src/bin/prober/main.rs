@@ -1,7 +1,7 @@
 //! The payload that says what it really sees, as one JSON document on standard output.
 //!
 //! Its only argument is a JSON object of questions: `masked`, `readonly`, `devices`, `sysctls` and `files` are lists
-//! of paths; `notify` is a list of texts for the service manager. Nothing is taken from a file that a runtime could have prepared when a system call can tell.
+//! of paths; `notify` is a list of texts for the service manager; `push` asks to push a key into the terminal. Nothing is taken from a file that a runtime could have prepared when a system call can tell.
 
 #![allow(clippy::disallowed_methods, reason = "a probe may look paths up; it guards nothing")]
 
@@ -59,6 +59,7 @@ fn main() {
         "env": process::environment(),
         "args": process::arguments(),
         "tty": process::terminals(),
+        "pushed": question["push"] == true && process::push(),
         "keyring": process::keyring(),
         "cgroup": files::content("/proc/self/cgroup"),
         "names": process::names(),

@@ -99,6 +99,13 @@ pub fn terminals() -> Value {
     json!({"stdio": [terminal(0), terminal(1), terminal(2)], "controlling": controlling})
 }
 
+/// Whether a key can be pushed into the terminal at standard input, as if somebody had pressed it.
+pub fn push() -> bool {
+    let key = b'x';
+    // SAFETY: the call reads one byte, which outlives it.
+    unsafe { libc::ioctl(0, libc::TIOCSTI, &raw const key) == 0 }
+}
+
 /// The description of the session keyring, or why there is none.
 pub fn keyring() -> Value {
     const DESCRIBE: i32 = 6;
