@@ -7,7 +7,7 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 
 # The packages of Debian that are needed, each behind a file that is there when it is installed.
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
-run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
+run test test-faults bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Somebody sits at a terminal.
 test test-engines: NEEDS += tmux=tmux
@@ -20,19 +20,26 @@ test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini conta
 # What makes virtual machines out of other packages, which stay in a cache and are not installed.
 test-vm vm: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
 
+define newline
+
+	
+endef
+FAULTS := $(TARGET_DIR)/x86_64-unknown-linux-gnu/debug/faults
+
 sign = $(firstword $(subst =, ,$1))
 package = $(lastword $(subst =, ,$1))
 there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1))))
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-vm vm bench build man install clean root needs components
+.PHONY: help run test test-engines test-faults test-vm vm bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
+	@echo 'make test-faults  kills commands and lets their calls fail, at every system call; ARGS="create hooks fault=kill" chooses'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
@@ -53,6 +60,13 @@ test: root needs components
 
 test-engines: root needs
 	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
+
+# What was tried already is not tried again. Peers in PEERS are only killed, and only at some of their calls.
+test-faults: root needs
+	$(CARGO) build --quiet --package runtime-cli --package integration --bins
+	$(FAULTS) $(ARGS)
+	$(foreach peer,$(wildcard $(addprefix $(PEERS)/,runc crun)),-RUNTIME=$(peer) $(FAULTS) fault=kill limit=60 $(ARGS)$(newline))
+	$(FAULTS) only-report report=specs/faults.md
 
 test-vm: root needs
 	$(CARGO) run --quiet --package integration --bin vm -- test $(ARGS)

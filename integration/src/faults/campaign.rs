@@ -84,27 +84,26 @@ const SPOILT: i32 = 3;
 pub fn wage(choice: &Choice) -> io::Result<()> {
     fs::create_dir_all(&choice.results)?;
     let begun = Instant::now();
-    let mut busy = BTreeSet::new();
+    let (mut busy, mut failed) = (0, 0);
     for (number, combination) in choice.combinations.iter().enumerate() {
-        while busy.len() >= choice.workers {
-            finish_one(&mut busy)?;
+        if busy == choice.workers {
+            failed += usize::from(!one_succeeds()?);
+            busy -= 1;
         }
         match keeper::fork()? {
-            Some(pid) => drop(busy.insert(pid)),
+            Some(_) => busy += 1,
             None => leave(Work { choice, combination: *combination, number, begun }.done().map(|()| 0)),
         }
     }
-    while !busy.is_empty() {
-        finish_one(&mut busy)?;
+    for _ in 0..busy {
+        failed += usize::from(!one_succeeds()?);
     }
-    Ok(())
+    if failed == 0 { Ok(()) } else { Err(Error::other(format!("{failed} could not be tried"))) }
 }
 
-fn finish_one(busy: &mut BTreeSet<i32>) -> io::Result<()> {
-    if let Some((pid, _)) = waitpid(None, WaitOptions::empty())? {
-        busy.remove(&pid.as_raw_nonzero().get());
-    }
-    Ok(())
+fn one_succeeds() -> io::Result<bool> {
+    let ended = waitpid(None, WaitOptions::empty())?;
+    Ok(ended.is_some_and(|(_, status)| status.exit_status() == Some(0)))
 }
 
 /// Ends this process, which is a copy of another one, without running what that one wants to be run at its end.
@@ -134,7 +133,7 @@ impl Work<'_> {
         self.begin_file()?;
         let (mut fruitless, mut serial) = (0, 0);
         while fruitless < FRUITLESS && self.begun.elapsed() < self.choice.time {
-            let before = fs::metadata(self.file())?.len();
+            let before = tried(&self.file()).len();
             serial += 1;
             let mark = format!("faults{}n{}k{serial}", std::process::id(), self.number);
             let directory = base().join(&mark);
@@ -145,7 +144,7 @@ impl Work<'_> {
             if ended {
                 return Ok(());
             }
-            fruitless = if fs::metadata(self.file())?.len() > before { 0 } else { fruitless + 1 };
+            fruitless = if tried(&self.file()).len() > before { 0 } else { fruitless + 1 };
         }
         if fruitless == FRUITLESS { Err(Error::other(format!("{}: gets nowhere", self.combination.name()))) } else { Ok(()) }
     }

@@ -22,7 +22,7 @@ pub enum Fault {
 }
 
 /// For how long a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {
     /// This once.
     Once,
@@ -31,7 +31,7 @@ pub enum Lasting {
 }
 
 /// One call of one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Point {
     /// Which process, in the order of birth; the command is 0.
     pub process: usize,

@@ -61,9 +61,17 @@ pub enum Wish {
 struct Tracee {
     process: usize,
     role: Role,
+    /// Whether it has not stopped yet, as every newborn does at first.
+    fresh: bool,
     /// What is to be done when the call that it makes has been made.
     pending: Option<Pending>,
     last: (u64, [u64; 3]),
+}
+
+impl Tracee {
+    fn new(process: usize, role: Role, fresh: bool) -> Self {
+        Self { process, role, fresh, pending: None, last: (u64::MAX, [0; 3]) }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,8 +98,7 @@ impl Children {
     /// Follows a process that has asked to be traced, and is about to execute the command.
     pub fn follow(&mut self, pid: i32, wish: Wish) {
         *self = Self { wish: Some(wish), traces: vec![Trace::default()], ..Self::default() };
-        let tracee = Tracee { process: 0, role: Role::Parent, pending: None, last: (u64::MAX, [0; 3]) };
-        self.tracees.insert(pid, tracee);
+        self.tracees.insert(pid, Tracee::new(0, Role::Parent, false));
     }
 
     /// Follows nobody any longer: who is traced still goes on undisturbed.
@@ -164,8 +171,13 @@ impl Children {
                 let _ = ptrace::set_options(pid, self.follows_children());
                 self.resume(pid, 0);
             }
+            (libc::SIGSTOP, 0) if self.is_fresh(pid) => self.resume(pid, 0),
             (other, _) => self.resume(pid, other),
         }
+    }
+
+    fn is_fresh(&mut self, pid: i32) -> bool {
+        self.tracees.get_mut(&pid).is_some_and(|tracee| std::mem::take(&mut tracee.fresh))
     }
 
     fn follows_children(&self) -> bool {
@@ -205,8 +217,9 @@ impl Children {
             if process == self.traces.len() {
                 self.traces.push(Trace::default());
             }
-            self.tracees.insert(child, Tracee { process, role, pending: None, last: (u64::MAX, [0; 3]) });
-            if self.early.remove(&child) {
+            let early = self.early.remove(&child);
+            self.tracees.insert(child, Tracee::new(process, role, !early));
+            if early {
                 self.resume(child, 0);
             }
         }
@@ -252,7 +265,9 @@ impl Children {
         let Some(tracee) = self.tracees.get_mut(&pid) else { return };
         let again = std::mem::replace(&mut tracee.last, (number, arguments)) == (number, arguments);
         let (process, role) = (tracee.process, tracee.role);
-        self.traces[process].calls.push((role, number));
+        if let Some(trace) = self.traces.get_mut(process) {
+            trace.calls.push((role, number));
+        }
         let Some(Wish::Aim(aim)) = &self.wish else { return self.resume(pid, 0) };
         if process == aim.point.process {
             let aim = aim.clone();

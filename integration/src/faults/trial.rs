@@ -209,7 +209,10 @@ impl Keeper {
                     wrong.push(format!("what was created can't be started: {}", started.stderr.trim()));
                 }
             }
-            Operation::Kill if !self.program_ends() => wrong.push("a killed container goes on".into()),
+            Operation::Kill => {
+                let goes_on = !self.program_ends();
+                wrong.extend(goes_on.then(|| "a killed container goes on".to_owned()));
+            }
             Operation::Pause => wrong.extend(self.is_not(id, "paused")?),
             Operation::Resume => wrong.extend(self.is_not(id, "running")?),
             Operation::Update => wrong.extend(self.is_not_updated()),
@@ -221,9 +224,10 @@ impl Keeper {
         if !self.operation.is_probed() || !wrong.is_empty() {
             return Ok((wrong, None));
         }
-        let report = judge::report(&self.probed(done), id);
+        let said = self.probed(done);
+        let report = judge::report(&said, id);
         match (&report, reference) {
-            (None, _) => wrong.push("the prober has not reported".into()),
+            (None, _) => wrong.push(format!("the prober has not reported: {said:?}")),
             (Some(report), Some(reference)) => wrong.extend(reference.differences(report)),
             _ => {}
         }
