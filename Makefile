@@ -10,7 +10,7 @@ NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gn
 run bench memory: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Tests put busybox into containers, sit at a terminal, are users who map ids, and see by tracing what is executed.
-TESTS := test test-vm test-long defences
+TESTS := test test-vm test-long test-faults test-concurrency test-cycles defences fuzz
 $(TESTS): NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static newuidmap=uidmap strace=strace
 $(TESTS) test-engines: NEEDS += tmux=tmux
 # Engines, and what they and their tests call; a program is looked for in PATH.
@@ -19,6 +19,15 @@ test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini conta
 	/usr/lib/podman/netavark=netavark /var/lib/dpkg/info/busybox-static.list=busybox-static
 # What makes virtual machines out of other packages, which stay in a cache and are not installed.
 test test-vm vm memory: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
+
+# The fuzzer is written in C++.
+test test-long fuzz: NEEDS += g++=g++
+
+define newline
+
+	
+endef
+FAULTS := $(TARGET_DIR)/x86_64-unknown-linux-gnu/debug/faults
 
 sign = $(firstword $(subst =, ,$1))
 package = $(lastword $(subst =, ,$1))
@@ -34,7 +43,11 @@ help:
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-vm  the part of it that makes containers, on this machine and in virtual ones; ARGS="v2 6.12 limits"'
 	@echo '              runs the tests with these words, ARGS=guests those in virtual machines'
-	@echo 'make test-long  runs each race for a way out of a container 10000 times; ROUNDS=500 is what make test does'
+	@echo 'make test-long  runs each race for a way out of a container 10000 times, and both resolvers on 100000 trees'
+	@echo 'make test-faults  kills commands and lets their calls fail, at every system call; ARGS="create hooks fault=kill" chooses'
+	@echo 'make test-concurrency  runs sequences of commands at once; ARGS="from=0 count=100000 seconds=3600 world=host"'
+	@echo 'make test-cycles  lets 10000 containers live and die in each world; CYCLES says how many'
+	@echo 'make fuzz     fuzzes, guided by coverage; ARGS="config state 300" chooses targets, and seconds for each'
 	@echo 'make defences  replays every advisory on ours and on the runtimes found in PEERS and PATH, and writes specs/defences.md'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make memory   finds the smallest memory that containers start with, beside the runtimes found in PEERS'
@@ -62,6 +75,27 @@ test-engines: root needs
 test-long: ROUNDS ?= 10000
 test-long: root needs
 	ROUNDS=$(ROUNDS) $(CARGO) test --package integration --test advisories -- $(ARGS)
+	$(CARGO) test --package runtime-fuzz --test bounded -- --ignored
+
+# What was tried already is not tried again. Peers in PEERS are only killed, and only at some of their calls.
+test-faults: root needs
+	$(CARGO) build --quiet --package runtime-cli --package integration --bins
+	$(FAULTS) $(ARGS)
+	$(foreach peer,$(wildcard $(addprefix $(PEERS)/,runc crun)),-RUNTIME=$(peer) $(FAULTS) fault=kill limit=60 $(ARGS)$(newline))
+	$(FAULTS) only-report report=specs/faults.md
+
+# It says where to go on: from=SEED.
+test-concurrency: root needs
+	$(CARGO) build --release --package runtime-cli --package integration
+	RUNTIME=$(abspath $(BINARY)) $(dir $(BINARY))sequences $(ARGS)
+
+test-cycles: root needs
+	$(CARGO) build --release --package runtime-cli
+	RUNTIME=$(abspath $(BINARY)) CYCLES=$(or $(CYCLES),10000) \
+		$(CARGO) test --release --package integration --test cycles -- --nocapture
+
+fuzz: root needs
+	$(CARGO) run --quiet --package runtime-fuzz --bin campaign -- $(ARGS)
 
 defences: root needs
 	PEERS='$(PEERS)' $(CARGO) run --quiet --package integration --bin defences

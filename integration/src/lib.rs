@@ -23,6 +23,7 @@ pub mod command;
 pub mod container;
 pub mod engines;
 pub mod expected;
+pub mod faults;
 pub mod gaps;
 pub mod killer;
 pub mod leaks;

@@ -9,7 +9,8 @@ use crate::step::Call;
 use crate::sys::{self, Birth};
 use crate::terminal;
 
-/// Returns in the newborn; the process that calls this ends.
+/// Returns in the newborn; the process that calls this ends. The newborn does nothing before the parent has told it to: one
+/// that nobody knows of, because its announcement failed, ends with the dialogue.
 pub fn emerge(dialogue: &Dialogue, step: u32, controls: bool) -> Outcome {
     match sys::bear_sibling().of(Call::Clone)? {
         Birth::Parent { pid, pidfd } => {
@@ -20,6 +21,7 @@ pub fn emerge(dialogue: &Dialogue, step: u32, controls: bool) -> Outcome {
             sys::exit(0)
         }
         Birth::Newborn => {
+            dialogue.await_word()?;
             sys::setsid().of(Call::Setsid)?;
             if controls {
                 terminal::control()?;

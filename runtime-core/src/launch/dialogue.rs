@@ -1,11 +1,10 @@
 //! The parent's side of the one conversation with init.
 
-use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -35,8 +34,6 @@ pub(crate) enum Heard {
 /// A connection to init, while it executes a plan.
 pub(crate) struct Dialogue {
     socket: OwnedFd,
-    /// What a newborn said, and handed over, before it was announced.
-    early: Cell<Option<(Heard, Option<OwnedFd>)>>,
 }
 
 impl Dialogue {
@@ -49,7 +46,7 @@ impl Dialogue {
 
     /// A connection that was made to the socket on which init waits for `start`.
     pub(crate) fn over(socket: OwnedFd) -> Self {
-        Dialogue { socket, early: Cell::new(None) }
+        Dialogue { socket }
     }
 
     /// Lets init go on past a barrier.
@@ -94,32 +91,28 @@ impl Dialogue {
         self.hear_with_descriptor().map(|(heard, _)| heard)
     }
 
-    /// Waits until a newborn is announced. It runs from its first moment on, so that its own first words may come
-    /// before the announcement, which is its sibling's; they are kept for the next [`Dialogue::hear`].
-    pub(super) fn hear_of_newborn(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        let first = self.receive()?;
-        if matches!(first.0, Heard::Born { .. } | Heard::End) {
-            return Ok(first);
+    /// Waits until a newborn is announced by the process that bore it. When that has ended and has announced nobody, there
+    /// is nothing to hear: a newborn waits for us, with an end of the dialogue in its hand.
+    pub(super) fn hear_of_newborn(
+        &self,
+        former: BorrowedFd<'_>,
+    ) -> Result<(Heard, Option<OwnedFd>), Errno> {
+        wait_until_any(&mut [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&former, PollFlags::IN)])?;
+        match self.has_something()? {
+            true => self.hear_with_descriptor(),
+            false => Ok((Heard::End, None)),
         }
-        match self.receive()? {
-            // There is no newborn.
-            (Heard::End, _) => Ok(first),
-            second => {
-                self.early.set(Some(first));
-                Ok(second)
-            }
-        }
+    }
+
+    /// Whether there is something to hear at this moment, if it be the end.
+    fn has_something(&self) -> Result<bool, Errno> {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&now)))
+            .map(|ready| ready > 0)
     }
 
     /// Waits for the next thing that init says, and for what it hands over with it.
     pub(crate) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        match self.early.take() {
-            Some(heard) => Ok(heard),
-            None => self.receive(),
-        }
-    }
-
-    fn receive(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let heard = self.hear_into(&mut control)?;
@@ -132,16 +125,20 @@ impl Dialogue {
 
     fn hear_into(&self, control: &mut RecvAncillaryBuffer<'_>) -> Result<Heard, Errno> {
         let mut bytes = [0; Report::SIZE];
+        let mut unread = false;
         let heard = loop {
             let mut place = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.socket, &mut place, control, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
                 // Said once, before its last words, if it died without having read all of ours.
-                Err(Errno::INTR | Errno::CONNRESET) => {}
-                Err(Errno::AGAIN) => self.wait_until_readable()?,
+                Err(Errno::CONNRESET) => unread = true,
+                Err(Errno::AGAIN) => wait_until_any(&mut [PollFd::new(&self.socket, PollFlags::IN)])?,
                 heard => break heard,
             }
         };
         match heard {
+            // Who has executed the program had read everything.
+            Ok(message) if message.bytes == 0 && unread => Err(Errno::CONNRESET),
             Ok(message) if message.bytes == 0 => Ok(Heard::End),
             Ok(message) => match Report::from_bytes(bytes.get(..message.bytes).unwrap_or_default()) {
                 Some(Report::AtBarrier { step }) => Ok(Heard::AtBarrier(step)),
@@ -154,13 +151,8 @@ impl Dialogue {
     }
 }
 
-impl Dialogue {
-    fn wait_until_readable(&self) -> Result<(), Errno> {
-        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno),
-        }
-    }
+fn wait_until_any(those: &mut [PollFd<'_>]) -> Result<(), Errno> {
+    rustix::io::retry_on_intr(|| poll(those, None)).map(|_| ())
 }
 
 impl AsFd for Dialogue {
@@ -177,15 +169,44 @@ mod tests {
         rustix::net::send(init, &report.to_bytes(), SendFlags::empty()).unwrap();
     }
 
+    /// Stands for a process: at its end its descriptor becomes readable.
+    fn process() -> (OwnedFd, OwnedFd) {
+        rustix::pipe::pipe().unwrap()
+    }
+
     #[test]
-    fn a_newborn_may_speak_before_it_is_announced() {
+    fn a_newborn_is_announced() {
         let (dialogue, init) = Dialogue::pair().unwrap();
-        says(&init, Report::AtBarrier { step: 8 });
+        let (former, _lives) = process();
         says(&init, Report::Born { step: 7, pid: 9 });
+        let (heard, _) = dialogue.hear_of_newborn(former.as_fd()).unwrap();
+        assert_eq!(heard, Heard::Born { step: 7, pid: 9 });
+    }
+
+    #[test]
+    fn an_announcement_is_heard_after_the_end_of_who_made_it() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        let (former, lives) = process();
+        says(&init, Report::Born { step: 7, pid: 9 });
+        drop(lives);
+        let (heard, _) = dialogue.hear_of_newborn(former.as_fd()).unwrap();
+        assert_eq!(heard, Heard::Born { step: 7, pid: 9 });
+    }
+
+    #[test]
+    fn nobody_waits_for_an_announcement_by_the_dead() {
+        let (dialogue, _held_by_the_newborn) = Dialogue::pair().unwrap();
+        let (former, lives) = process();
+        drop(lives);
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::End);
+    }
+
+    #[test]
+    fn who_has_not_read_everything_has_not_executed_the_program() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        dialogue.go().unwrap();
         drop(init);
-        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
-        assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
-        assert_eq!(dialogue.hear(), Ok(Heard::End));
+        assert_eq!(dialogue.hear(), Err(Errno::CONNRESET));
     }
 
     #[test]
@@ -200,22 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_newborn_may_hand_something_over_before_it_is_announced() {
-        let (dialogue, init) = Dialogue::pair().unwrap();
-        let (early, theirs) = (Dialogue::over(init), rustix::pipe::pipe().unwrap().0);
-        early.send_with(&Report::AtBarrier { step: 8 }.to_bytes(), Some(theirs.as_fd())).unwrap();
-        early.send_with(&Report::Born { step: 7, pid: 9 }.to_bytes(), None).unwrap();
-        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
-        let (heard, handed) = dialogue.hear_with_descriptor().unwrap();
-        assert_eq!((heard, handed.is_some()), (Heard::AtBarrier(8), true));
-    }
-
-    #[test]
     fn without_a_newborn_the_failure_is_told() {
         let (dialogue, init) = Dialogue::pair().unwrap();
         let failure = Failure { step: 7, errno: 11, call: 55, item: 0 };
+        let (former, _lives) = process();
         says(&init, Report::Failed(failure));
         drop(init);
-        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Failed(failure));
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Failed(failure));
     }
 }

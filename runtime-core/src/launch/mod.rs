@@ -295,8 +295,10 @@ impl Walk<'_> {
     /// Init was born once more: from here on it is that process.
     fn meet_newborn(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear_of_newborn().doing(lost)? {
+        let born = self.born()?;
+        match born.dialogue.hear_of_newborn(born.process.pidfd.as_fd()).doing(lost)? {
             (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
+                self.due = Due::Word;
                 let born = self.born_mut()?;
                 born.memory.take();
                 let former = std::mem::replace(&mut born.process.pidfd, pidfd);
