@@ -47,6 +47,7 @@ pub use devices::DeviceRules;
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
 pub use inside::Inside;
+pub(crate) use life::waiting_in;
 pub use knobs::{Hierarchy, Knob, Tolerance};
 pub use paths::Paths;
 pub use stats::{

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::{PATIENCE, members, status};
-use crate::cgroup::Paths;
+use crate::cgroup::{self, Paths};
 use crate::container::Status;
 use crate::error::{Error, Result, Wanted};
 use crate::hooks::{Hooks, Kind};
@@ -64,7 +64,11 @@ fn end(record: &Record) -> Result<()> {
         let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         return Ok(());
     }
-    Err(Error::Leftover(format!("container init still running: process {} does not die", record.init.pid)))
+    let pid = record.init.pid;
+    let place = cgroup::waiting_in(pid.unsigned_abs()).map_or_else(String::new, |place| format!(", it waits in {place}"));
+    Err(Error::Leftover(format!(
+        "container init still running: process {pid} does not die{place}; `delete` can be repeated when it does"
+    )))
 }
 
 /// Nearly always the processes are dead and the cgroup is free, or will be in a moment; otherwise they are killed.

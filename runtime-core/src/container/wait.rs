@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{Container, Exit, PATIENCE};
 use crate::error::{Error, Result};
-use crate::spec::ContainerId;
 use crate::state::{End, Record, StateRoot};
 use crate::sys;
 
@@ -42,11 +41,15 @@ pub(super) fn look(root: &StateRoot, record: &Record) -> Result<Option<End>> {
 fn keep(root: &StateRoot, record: &Record, status: i32) -> End {
     let out_of_memory = record.cgroup.oom_kills().is_some_and(|count| count > 0);
     let end = End::seen_now(&record.id, Exit::of_status(status), out_of_memory);
-    kept(root, &record.id, end)
+    kept(root, record, end)
 }
 
-fn kept(root: &StateRoot, id: &ContainerId, end: End) -> End {
-    let Ok(Some(entry)) = root.lock(id, Duration::ZERO) else { return end };
+fn kept(root: &StateRoot, record: &Record, end: End) -> End {
+    let Ok(Some(entry)) = root.lock(&record.id, Duration::ZERO) else { return end };
+    // Another container may have got the name meanwhile: this is not how that one ended.
+    if !entry.record().is_ok_and(|now| now.is_some_and(|now| now.init == record.init)) {
+        return end;
+    }
     match entry.end() {
         Ok(Some(earlier)) => earlier,
         _ => {

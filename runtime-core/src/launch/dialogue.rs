@@ -4,15 +4,20 @@ use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sockopt,
 };
 
 use crate::wire::{Failure, GO, Report};
+
+/// Nobody listens for longer than this, or twice that, without a look at why there is silence: [`Errno::TIMEDOUT`] says
+/// that there was.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What came from init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +49,7 @@ impl Dialogue {
     pub(super) fn pair() -> Result<(Self, OwnedFd), Errno> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(SILENCE))?;
         Ok((Dialogue::over(ours), theirs))
     }
 
@@ -97,16 +103,16 @@ impl Dialogue {
     /// Waits until a newborn is announced. It runs from its first moment on, so that its own first words may come
     /// before the announcement, which is its sibling's; they are kept for the next [`Dialogue::hear`].
     pub(super) fn hear_of_newborn(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        let first = self.receive()?;
+        let first = self.hear_with_descriptor()?;
         if matches!(first.0, Heard::Born { .. } | Heard::End) {
             return Ok(first);
         }
-        match self.receive()? {
+        match self.receive() {
             // There is no newborn.
-            (Heard::End, _) => Ok(first),
-            second => {
+            Ok((Heard::End, _)) => Ok(first),
+            other => {
                 self.early.set(Some(first));
-                Ok(second)
+                other
             }
         }
     }
@@ -156,7 +162,9 @@ impl Dialogue {
 
 impl Dialogue {
     fn wait_until_readable(&self) -> Result<(), Errno> {
-        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None) {
+        let silence = Timespec::try_from(SILENCE).map_err(|_| Errno::INVAL)?;
+        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&silence)) {
+            Ok(0) => Err(Errno::TIMEDOUT),
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno),
         }
@@ -208,6 +216,17 @@ mod tests {
         assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
         let (heard, handed) = dialogue.hear_with_descriptor().unwrap();
         assert_eq!((heard, handed.is_some()), (Heard::AtBarrier(8), true));
+    }
+
+    #[test]
+    fn silence_is_told_and_loses_nothing() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        assert_eq!(dialogue.hear(), Err(Errno::TIMEDOUT));
+        says(&init, Report::AtBarrier { step: 8 });
+        assert_eq!(dialogue.hear_of_newborn().map(|_| ()), Err(Errno::TIMEDOUT));
+        says(&init, Report::Born { step: 7, pid: 9 });
+        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
+        assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
     }
 
     #[test]
