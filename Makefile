@@ -26,7 +26,7 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-vm vm bench build man install clean root needs components
+.PHONY: help run test test-concurrency test-cycles test-engines test-vm vm bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
@@ -34,6 +34,8 @@ help:
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
+	@echo 'make test-concurrency  runs sequences of commands at once; ARGS="from=0 count=100000 seconds=3600 world=host"'
+	@echo 'make test-cycles  lets 10 000 containers live and die in each world; CYCLES says how many'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
 	@echo 'make man      writes the manual pages to $(TARGET_DIR)/man'
@@ -50,6 +52,16 @@ test: root needs components
 	$(CARGO) package --package runtime-core --offline --allow-dirty
 	$(CARGO) test --workspace --no-fail-fast
 	$(MAKE) --no-print-directory test-engines
+
+# It says where to go on: from=SEED.
+test-concurrency: root needs
+	$(CARGO) build --release --package runtime-cli --package integration
+	RUNTIME=$(abspath $(BINARY)) $(dir $(BINARY))sequences $(ARGS)
+
+test-cycles: root needs
+	$(CARGO) build --release --package runtime-cli
+	RUNTIME=$(abspath $(BINARY)) CYCLES=$(or $(CYCLES),10000) \
+		$(CARGO) test --release --package integration --test cycles -- --nocapture
 
 test-engines: root needs
 	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
