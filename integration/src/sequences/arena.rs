@@ -122,7 +122,9 @@ impl Arena {
             Verb::Kill => &["kill"],
             Verb::Pause => &["pause"],
             Verb::Resume => &["resume"],
-            Verb::Update => &["update", "--pids-limit", "1000"],
+            // Without a controller for it, an update of nothing goes the same way.
+            Verb::Update if Path::new(CGROUPS).join("pids").exists() => &["update", "--pids-limit", "1000"],
+            Verb::Update => &["update"],
             Verb::Delete => &["delete"],
             Verb::DeleteByForce => &["delete", "--force"],
         };
@@ -179,6 +181,7 @@ impl Game<'_> {
             while let Some(left) = time.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
                 self.collect(left.min(TICK));
             }
+            self.collect(Duration::ZERO);
             self.begin(*verb);
         }
         // An exec ends with the container, if that is paused and never resumed.
