@@ -39,7 +39,8 @@ fn many(world: World, cycles: usize) {
     let shrunk = leaks::soon(PATIENCE, || growth(&before, world).is_empty().then_some(()));
     let grown = growth(&before, world);
     assert!(shrunk.is_some(), "{grown:?} more after {cycles} lives in {world:?}");
-    let change: Vec<_> = census(world).iter().map(|(name, now)| format!("{name} {} → {now}", before[name])).collect();
+    let change: Vec<_> =
+        census(world).iter().map(|(name, now)| format!("{name} {} → {now}", before[name])).collect();
     // Told even when the test succeeds.
     let _ = writeln!(stderr(), "cycles: {cycles} lives in {world:?}, 0 leaks; {}", change.join(", "));
     let tenth = lives.len().div_ceil(10);
@@ -126,7 +127,10 @@ fn census(world: World) -> BTreeMap<&'static str, usize> {
         ),
         ("dying cgroups", world.cgroup2().map_or(0, |root| dying(&root))),
         ("network devices", entries(Path::new("/sys/class/net"))),
-        ("segments and queues", ["shm", "msg", "sem"].map(|kind| lines(&format!("/proc/sysvipc/{kind}"))).iter().sum()),
+        (
+            "segments and queues",
+            ["shm", "msg", "sem"].map(|kind| lines(&format!("/proc/sysvipc/{kind}"))).iter().sum(),
+        ),
         ("locks", lines("/proc/locks")),
         ("temporary files", entries(&std::env::temp_dir())),
         (

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use integration::bundle::mount;
-use integration::command::Outcome;
+use integration::command::{DEADLINE, Outcome};
 use integration::leaks;
 use integration::test::text;
 use integration::{Bundle, Exit, Kind, Test, World, runtime};
 use serde_json::json;
 
-/// In this time every command of these tests ends; that of another one for what holds a container is ten seconds.
-const BOUNDED: Duration = Duration::from_secs(25);
+/// In this time every command of these tests ends, or the harness kills it and fails the test; what holds a container is
+/// waited for ten seconds. A loaded machine has the rest.
+const BOUNDED: Duration = DEADLINE;
 
 /// These promises are ours alone.
 fn ours() -> bool {
@@ -24,14 +25,6 @@ fn ours() -> bool {
 
 fn sleeper(test: &Test) -> Bundle {
     test.bundle(|config| config["process"]["args"] = json!(["/bin/sleep", "1000"]))
-}
-
-/// Runs a command that must end in good time.
-fn timely(test: &Test, line: &[&str]) -> Outcome {
-    let begun = Instant::now();
-    let outcome = test.runtime(line);
-    assert!(begun.elapsed() < BOUNDED, "took {:?}: {outcome:#?}", begun.elapsed());
-    outcome
 }
 
 /// A cgroup of the test's own, which is the parent of its containers'.
@@ -44,7 +37,8 @@ fn parent(test: &Test, hierarchy: &str) -> PathBuf {
 }
 
 fn write(place: &Path, file: &str, value: &str) {
-    fs::write(place.join(file), value).unwrap_or_else(|error| panic!("{}: {error}", place.join(file).display()));
+    fs::write(place.join(file), value)
+        .unwrap_or_else(|error| panic!("{}: {error}", place.join(file).display()));
 }
 
 // Room for files. ------------------------------------------------------------------------------------------------------
@@ -64,7 +58,8 @@ impl<'a> SmallState<'a> {
     /// Whatever can be written is.
     fn fill(&self) {
         let file = text(&self.test.state_root().join(".cache"));
-        let script = format!("cat /dev/zero > {file}/zeros; while :; do i=$((i+1)); : > {file}/$i || exit 0; done");
+        let script =
+            format!("cat /dev/zero > {file}/zeros; while :; do i=$((i+1)); : > {file}/$i || exit 0; done");
         let script = format!("mkdir {file}; {script}");
         self.test.program("/bin/sh".as_ref(), &["-c", &script]).run();
     }
@@ -96,10 +91,10 @@ fn a_full_state_directory_is_told_and_leaves_nothing() {
         let bundle = sleeper(&test);
         let state = SmallState::new(&test, &options);
         let id = test.fresh();
-        let made = timely(&test, &["create", "--bundle", &text(&bundle.path), &id]);
+        let made = test.runtime(&["create", "--bundle", &text(&bundle.path), &id]);
         ends[usize::from(made.succeeded())] += 1;
         if made.succeeded() {
-            timely(&test, &["delete", "--force", &id]).ok();
+            test.runtime(&["delete", "--force", &id]).ok();
         } else {
             made.fails_with(&["no space left on device"]);
         }
@@ -140,17 +135,14 @@ fn a_container_lives_and_ends_though_the_state_directory_is_full() {
 
 /// A command that may have this many descriptors.
 fn with_descriptors(test: &Test, count: u32, line: &[&str]) -> Outcome {
-    let begun = Instant::now();
-    let outcome = test.call_by(&format!("ulimit -n {count}; exec \"$@\""), line).run();
-    assert!(begun.elapsed() < BOUNDED, "took {:?}: {outcome:#?}", begun.elapsed());
-    outcome
+    test.call_by(&format!("ulimit -n {count}; exec \"$@\""), line).run()
 }
 
 /// A failure with a sentence, whatever it is.
 #[track_caller]
 fn succeeds_or_says_why(outcome: &Outcome) {
     let said = outcome.stderr.trim();
-    let fails = matches!(outcome.exit, Exit::Code(1 | 255)) && said.starts_with("runtime ");
+    let fails = matches!(outcome.exit, Exit::Code(1 | 255)) && said.lines().count() == 1;
     assert!(outcome.succeeded() || fails && !said.contains("panicked"), "{outcome:#?}");
 }
 
@@ -160,7 +152,7 @@ fn without_descriptors_a_creation_fails_and_leaves_nothing() {
         return;
     }
     let mut failures = 0;
-    for count in 3..=32 {
+    for count in (3..=14).chain([18, 24, 32]) {
         let test = Test::new();
         let bundle = test.bundle(|config| {
             config["process"]["args"] = json!(["/bin/sleep", "1000"]);
@@ -170,7 +162,7 @@ fn without_descriptors_a_creation_fails_and_leaves_nothing() {
         let made = with_descriptors(&test, count, &["create", "--bundle", &text(&bundle.path), &id]);
         succeeds_or_says_why(&made);
         if made.succeeded() {
-            timely(&test, &["delete", "--force", &id]).ok();
+            test.runtime(&["delete", "--force", &id]).ok();
         } else {
             failures += 1;
             assert_ne!(count, 32, "32 are enough for twenty mounts: {made:#?}");
@@ -189,7 +181,7 @@ fn without_descriptors_every_command_fails_or_succeeds_and_delete_resumes() {
     let test = Test::new();
     let bundle = sleeper(&test);
     for verb in ["start", "exec", "kill", "pause", "resume", "state", "delete"] {
-        for count in 3..=14 {
+        for count in (3..=13).step_by(2) {
             let container = test.create(&bundle);
             let id = container.id.clone();
             if !matches!(verb, "start" | "delete") {
@@ -202,7 +194,7 @@ fn without_descriptors_every_command_fails_or_succeeds_and_delete_resumes() {
                 verb => vec![verb, &id],
             };
             succeeds_or_says_why(&with_descriptors(&test, count, &line));
-            timely(&test, &["delete", "--force", &id]).ok();
+            test.runtime(&["delete", "--force", &id]).ok();
         }
     }
 }
@@ -218,17 +210,15 @@ fn without_address_space_a_creation_ends_and_delete_leaves_nothing() {
     let bundle = sleeper(&test);
     // The program's own size is the most of it.
     let size = fs::metadata(&runtime().path).expect("the runtime is there").len() / 1024;
-    for step in 0..24 {
+    for step in (0..24).step_by(3) {
         let id = test.fresh();
         let limit = size * (step + 1) / 16;
         let line = ["create", "--bundle", &text(&bundle.path), &id];
-        let begun = Instant::now();
         let made = test.call_by(&format!("ulimit -v {limit}; exec \"$@\""), &line).run();
-        assert!(begun.elapsed() < BOUNDED, "took {:?}: {made:#?}", begun.elapsed());
         // Who gets no memory to say so is as good as killed.
         let ended = matches!(made.exit, Exit::Code(0 | 1 | 126 | 127) | Exit::Signal(_));
         assert!(ended && !made.stderr.contains("panicked"), "{made:#?}");
-        timely(&test, &["delete", "--force", &id]).ok();
+        test.runtime(&["delete", "--force", &id]).ok();
         let left = leaks::settled(&test);
         assert!(left.is_empty(), "with {limit} KiB: {left:#?}");
     }
@@ -241,7 +231,7 @@ fn a_limit_of_memory_that_is_too_low_to_create_is_named() {
     let bundle = test.bundle(|config| {
         config["linux"]["resources"]["memory"] = json!({"limit": 65_536, "swap": 65_536});
     });
-    let said = timely(&test, &["create", "--bundle", &text(&bundle.path), &test.fresh()]);
+    let said = test.runtime(&["create", "--bundle", &text(&bundle.path), &test.fresh()]);
     said.fails_with(&["container init was OOM-killed: /linux/resources/memory/limit"]);
 }
 
@@ -259,7 +249,7 @@ fn a_creation_that_is_killed_for_want_of_memory_leaves_nothing() {
         let id = test.fresh();
         let script = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", text(&caller));
         test.call_by(&script, &["create", "--bundle", &text(&bundle.path), &id]).run();
-        timely(&test, &["delete", "--force", &id]).ok();
+        test.runtime(&["delete", "--force", &id]).ok();
     }
     leaks::soon(BOUNDED, || fs::remove_dir(&caller).ok()).expect("nobody is left in the cgroup");
 }
@@ -291,7 +281,7 @@ fn a_container_that_may_have_no_more_processes_is_made_and_takes_no_further_one(
         config["linux"]["resources"]["pids"] = json!({"limit": 1});
     });
     let container = test.start(&bundle);
-    let said = timely(&test, &["exec", &container.id, "/bin/true"]);
+    let said = test.runtime(&["exec", &container.id, "/bin/true"]);
     said.fails_with(&["/linux/resources/pids/limit", "pids.max"]).exits(255);
     assert_eq!(container.status(), "running");
 }
@@ -308,7 +298,7 @@ fn a_parent_that_may_have_no_more_cgroups_is_told_of_and_not_a_disk() {
     let parent = parent(&test, "");
     for (file, value) in [("cgroup.max.descendants", "0"), ("cgroup.max.depth", "0")] {
         write(&parent, file, value);
-        let said = timely(&test, &["create", "--bundle", &text(&bundle.path), &test.fresh()]);
+        let said = test.runtime(&["create", "--bundle", &text(&bundle.path), &test.fresh()]);
         let said = said.fails_with(&["cgroup.max.descendants"]);
         assert!(!said.stderr.contains("space left"), "{said:#?}");
         write(&parent, file, "max");
@@ -331,7 +321,7 @@ fn nothing_is_made_below_a_frozen_cgroup() {
         let parent = parent(&test, hierarchy);
         write(&parent, file, frozen);
         for verb in ["create", "run"] {
-            let said = timely(&test, &[verb, "--bundle", &text(&bundle.path), &test.fresh()]);
+            let said = test.runtime(&[verb, "--bundle", &text(&bundle.path), &test.fresh()]);
             said.fails_with(&["is frozen"]);
         }
         write(&parent, file, thawed);
@@ -347,14 +337,14 @@ fn what_is_frozen_from_above_is_not_started_and_can_be_deleted() {
         return;
     }
     let test = Test::at(World::Unified);
-    let container = test.create(&sleeper(&test));
     let parent = parent(&test, "");
+    let container = test.create(&sleeper(&test));
     write(&parent, "cgroup.freeze", "1");
     let paused = leaks::soon(BOUNDED, || (container.status() == "paused").then_some(()));
     assert!(paused.is_some());
-    timely(&test, &["start", &container.id]).fails();
-    timely(&test, &["resume", &container.id]).fails_with(&["one above it"]);
-    timely(&test, &["delete", "--force", &container.id]).ok();
+    test.runtime(&["start", &container.id]).fails();
+    test.runtime(&["resume", &container.id]).fails_with(&["one above it"]);
+    test.runtime(&["delete", "--force", &container.id]).ok();
     write(&parent, "cgroup.freeze", "0");
 }
 
@@ -373,15 +363,17 @@ fn a_process_that_cannot_die_is_told_and_deleted_when_it_can() {
     write(&elsewhere, "cgroup.procs", &container.pid.to_string());
     write(&elsewhere, "freezer.state", "FROZEN");
     let stuck = leaks::soon(BOUNDED, || {
-        fs::read_to_string(elsewhere.join("freezer.state")).is_ok_and(|text| text.trim() == "FROZEN").then_some(())
+        fs::read_to_string(elsewhere.join("freezer.state"))
+            .is_ok_and(|text| text.trim() == "FROZEN")
+            .then_some(())
     });
     assert!(stuck.is_some());
-    let said = timely(&test, &["delete", "--force", &container.id]);
+    let said = test.runtime(&["delete", "--force", &container.id]);
     said.fails_with(&[&format!("process {} does not die", container.pid)]).exits(1);
-    assert!(timely(&test, &["list"]).ok().stdout.contains(&container.id), "it must not be forgotten");
+    assert!(test.runtime(&["list"]).ok().stdout.contains(&container.id), "it must not be forgotten");
     write(&elsewhere, "freezer.state", "THAWED");
     assert_eq!(container.wait(), Exit::Signal(9));
-    timely(&test, &["delete", "--force", &container.id]).ok();
+    test.runtime(&["delete", "--force", &container.id]).ok();
     leaks::soon(BOUNDED, || fs::remove_dir(&elsewhere).ok()).expect("nobody is left in the cgroup");
 }
 
@@ -393,10 +385,11 @@ fn a_command_that_stands_still_keeps_others_waiting_for_ten_seconds() {
     }
     let test = Test::new();
     let container = test.create(&sleeper(&test));
-    let directory = fs::File::open(test.state_root().join(&container.id)).expect("the container has a directory");
+    let directory =
+        fs::File::open(test.state_root().join(&container.id)).expect("the container has a directory");
     directory.lock().expect("the directory can be locked");
     let begun = Instant::now();
-    timely(&test, &["delete", "--force", &container.id]).fails_with(&["is busy"]).exits(1);
+    test.runtime(&["delete", "--force", &container.id]).fails_with(&["is busy"]).exits(1);
     assert!(begun.elapsed() >= Duration::from_secs(10), "{:?}", begun.elapsed());
     // Who only looks does not wait.
     assert_eq!(container.status(), "created");

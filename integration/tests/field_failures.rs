@@ -136,7 +136,8 @@ fn a_number_that_another_process_has_by_now_is_not_the_containers() {
     let stranger = Stranger::new();
     let honest = forge(&test, &container, |record| record["init"]["pid"] = json!(stranger.pid()));
     assert_eq!(container.status(), "stopped");
-    for line in [&["kill", "--all"][..], &["kill"], &["exec"], &["pause"], &["update", "--cpu-share", "512"]] {
+    for line in [&["kill", "--all"][..], &["kill"], &["exec"], &["pause"], &["update", "--cpu-share", "512"]]
+    {
         let words = [line, &[&container.id, "KILL"]].concat();
         let words = if line[0] == "kill" { words } else { words[..=line.len()].to_vec() };
         drop(test.runtime(&words));
@@ -193,7 +194,8 @@ fn a_command_whose_clocks_are_shifted_knows_the_container() {
             let before = ["--time", clocks[0], clocks[1], &runtime, "--root", &root];
             test.program("/usr/bin/unshare".as_ref(), &[&before[..], line].concat()).run()
         };
-        let state: Value = serde_json::from_str(&shifted(&["state", &container.id]).ok().stdout).expect("JSON");
+        let state: Value =
+            serde_json::from_str(&shifted(&["state", &container.id]).ok().stdout).expect("JSON");
         assert_eq!(state["status"], "running", "{offset}");
         shifted(&["exec", &container.id, "/bin/true"]).ok();
         shifted(&["pause", &container.id]).ok();

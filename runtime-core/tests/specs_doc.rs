@@ -45,7 +45,8 @@ fn every_test_that_the_tables_name_exists() {
     let mut named = quoted(&read("specs/coverage.md"), 1);
     let checklist = read("specs/cli.md").split("## What is easily missed").nth(1).map(String::from).unwrap();
     named.extend(quoted(&checklist, 1));
-    let failures = read("specs/lifecycle.md").split("### What has gone wrong elsewhere").nth(1).map(String::from);
+    let failures =
+        read("specs/lifecycle.md").split("### What has gone wrong elsewhere").nth(1).map(String::from);
     let failures = failures.unwrap();
     assert_eq!(failures.lines().filter(|line| line.contains("| `")).count(), 26, "a failure has no test");
     named.extend(quoted(&failures, 2));

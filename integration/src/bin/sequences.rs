@@ -77,7 +77,8 @@ impl Wish {
         let begun = Instant::now();
         let root = base().join(format!("sequences-{}", std::process::id()));
         std::fs::create_dir(&root)?;
-        let workers = (0..self.workers).map(|worker| self.employ(worker, &root)).collect::<io::Result<Vec<_>>>()?;
+        let workers =
+            (0..self.workers).map(|worker| self.employ(worker, &root)).collect::<io::Result<Vec<_>>>()?;
         let accounts = workers.into_iter().map(account).collect::<io::Result<Vec<_>>>();
         std::fs::remove_dir_all(&root)?;
         let total = accounts?.into_iter().fold(Account::default(), sum);

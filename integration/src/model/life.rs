@@ -166,6 +166,11 @@ pub fn ways(verb: Verb, answer: &Answer) -> Vec<Vec<Act>> {
             vec![Sees(Sight::Nobody)],
             vec![Does(Deed::SeizeByForce), Does(Deed::Hide), Does(Deed::Free)],
         ],
+        // It has neither seen nor done anything.
+        (
+            Verb::Start | Verb::Pause | Verb::Resume | Verb::Update | Verb::Delete | Verb::DeleteByForce,
+            Answer::Busy,
+        ) => way(&[]),
         (Verb::Start | Verb::Pause | Verb::Resume | Verb::Update | Verb::Delete, Answer::Missing) => {
             sees(Sight::Nobody)
         }
@@ -211,7 +216,8 @@ impl Life {
         let there = self.shown && free;
         let held = Life { holder: Some(me), ..self };
         let loose = !self.frozen || around.joining;
-        let newborn = Life { shown: true, awaits_start: true, alive: true, doomed: false, frozen: false, ..self };
+        let newborn =
+            Life { shown: true, awaits_start: true, alive: true, doomed: false, frozen: false, ..self };
         let seized = Life { doomed: self.alive, ..held };
         let (able, next) = match deed {
             Deed::Take => (free && !self.taken, Life { taken: true, ..held }),

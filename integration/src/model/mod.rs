@@ -56,6 +56,8 @@ pub enum Answer {
     NotPaused,
     /// The container, or the program, was killed while the command was at it.
     CutShort,
+    /// Another command has held the container for too long.
+    Busy,
     /// Nothing that a command may tell.
     Nonsense(String),
 }

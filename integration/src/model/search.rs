@@ -143,7 +143,8 @@ impl<'a> Search<'a> {
 
     fn next_acts(&self, progress: Progress, place: usize) -> impl Iterator<Item = (Act, (u8, u8))> {
         let (chosen, at) = progress.map_or((None, 0), |(way, at)| (Some(usize::from(way)), at));
-        let ways = self.ways[place].iter().enumerate().filter(move |(way, _)| chosen.is_none_or(|one| one == *way));
+        let ways =
+            self.ways[place].iter().enumerate().filter(move |(way, _)| chosen.is_none_or(|one| one == *way));
         ways.filter_map(move |(way, acts)| Some((*acts.get(usize::from(at))?, (way as u8, at + 1))))
     }
 
@@ -159,9 +160,7 @@ impl<'a> Search<'a> {
     }
 
     fn around(&self, belief: &Belief, me: usize) -> Around {
-        let runs = |verb| {
-            move |&&place: &&usize| place != me && self.history[place].verb == verb
-        };
+        let runs = |verb| move |&&place: &&usize| place != me && self.history[place].verb == verb;
         let open = |place: &usize| !done(&self.ways[*place], belief.progress[*place]);
         Around {
             joining: self.pending.iter().any(|place| runs(Verb::Exec)(&place)),
@@ -172,7 +171,8 @@ impl<'a> Search<'a> {
 }
 
 fn done(ways: &[Vec<Act>], progress: Progress) -> bool {
-    progress.is_some_and(|(way, at)| ways.get(usize::from(way)).is_some_and(|acts| acts.len() == usize::from(at)))
+    let (way, at) = progress.unwrap_or_default();
+    ways.get(usize::from(way)).is_some_and(|acts| acts.len() == usize::from(at))
 }
 
 #[cfg(test)]
@@ -242,7 +242,11 @@ mod tests {
             vec![made.clone(), started.clone(), (Verb::Delete, Answer::Done)],
             vec![made.clone(), started.clone(), (Verb::Exec, Answer::CutShort)],
             vec![made.clone(), (Verb::Pause, Answer::Done), started.clone()],
-            vec![made.clone(), (Verb::DeleteByForce, Answer::Done), (Verb::List, Answer::Is(Status::Stopped))],
+            vec![
+                made.clone(),
+                (Verb::DeleteByForce, Answer::Done),
+                (Verb::List, Answer::Is(Status::Stopped)),
+            ],
             vec![made.clone(), (Verb::Kill, Answer::Nonsense("killed, perhaps".into()))],
         ] {
             let last = wrong.len() - 1;
@@ -264,7 +268,10 @@ mod tests {
     fn what_overlaps_may_not_have_happened_at_all() {
         let created = (Verb::Create, Answer::Done);
         let forced = (Verb::DeleteByForce, Answer::Done);
-        assert!(at_once(&[created.clone(), created.clone(), forced.clone()]).is_err(), "two winners, one end");
+        assert!(
+            at_once(&[created.clone(), created.clone(), forced.clone()]).is_err(),
+            "two winners, one end"
+        );
         assert_eq!(at_once(&[created.clone(), created, forced.clone(), forced]), Ok(()));
         let paused = (Verb::Pause, Answer::Done);
         assert!(at_once(&[paused.clone(), paused]).is_err());

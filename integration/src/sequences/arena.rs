@@ -16,12 +16,15 @@ use super::draw::{Kind, Sequence};
 use super::{lean, tell};
 use crate::bundle::{Bundle, base};
 use crate::command::{Exit, adopt_orphans};
-use crate::model::{Told, Verb};
+use crate::model::{Answer, Told, Verb};
 use crate::runtime::runtime;
 use crate::world::CGROUPS;
 
 /// No command may take longer, but for one in the foreground of a container that is paused.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For so many microseconds a command waits for another one's lock.
+const LOCK: u64 = 10_000_000;
 
 /// How long the kernel may need to let go of a cgroup and to end the last process.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -92,8 +95,11 @@ impl Arena {
     /// # Panics
     /// When a command can't be started.
     pub fn run(&mut self, sequence: &Sequence) -> Run {
-        let (_, bundle) =
-            self.bundles.iter().find(|(kind, _)| *kind == sequence.bundle).expect("there is one of each kind");
+        let (_, bundle) = self
+            .bundles
+            .iter()
+            .find(|(kind, _)| *kind == sequence.bundle)
+            .expect("there is one of each kind");
         let mut game = Game {
             arena: self,
             bundle: &bundle.path,
@@ -110,7 +116,11 @@ impl Arena {
 
     fn command(&self, verb: Verb, bundle: &Path) -> Command {
         let mut command = Command::new(&runtime().path);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/").stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .current_dir("/")
+            .stdin(Stdio::null());
         command.arg("--root").arg(&self.root);
         let words: &[&str] = match verb {
             Verb::Create => &["create"],
@@ -202,7 +212,8 @@ impl Game<'_> {
         let begun = self.now();
         let pid = command.spawn().expect("the runtime can be run").id().cast_signed();
         let handle = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        let handle = handle.expect("a child has a number").expect("a child that was not collected can be opened");
+        let handle =
+            handle.expect("a child has a number").expect("a child that was not collected can be opened");
         self.running.push(Running { verb, pid, handle, begun, output, place: self.history.len() });
         self.history.push(None);
     }
@@ -238,7 +249,12 @@ impl Game<'_> {
         let Running { verb, begun, output, place, .. } = command;
         let ended = self.now();
         let [stdout, stderr] = output.map(text);
-        let answer = tell::answer(verb, &self.arena.id, exit, &stdout, &stderr);
+        let answer = match tell::answer(verb, &self.arena.id, exit, &stdout, &stderr) {
+            Answer::Busy if ended - begun < LOCK => {
+                Answer::Nonsense(format!("busy after {} µs", ended - begun))
+            }
+            answer => answer,
+        };
         self.history[place] = Some(Told { verb, answer, begun, ended });
     }
 
@@ -266,7 +282,8 @@ fn living_child() -> Option<String> {
             Err(_) => return None,
         }
     }
-    let list = fs::read_to_string(format!("/proc/self/task/{}/children", std::process::id())).unwrap_or_default();
+    let list =
+        fs::read_to_string(format!("/proc/self/task/{}/children", std::process::id())).unwrap_or_default();
     let lines = list.split_whitespace().map(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " "))

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn all_commands_and_all_sizes_are_drawn() {
         let all: Vec<_> = (0..2_000).map(sequence).collect();
-        let verb = |one: &Verb| all.iter().flat_map(|sequence| &sequence.commands).any(|(_, verb)| verb == one);
+        let verb =
+            |one: &Verb| all.iter().flat_map(|sequence| &sequence.commands).any(|(_, verb)| verb == one);
         assert!(COMMANDS.iter().all(|(one, _)| verb(one)));
         let sizes = |size| all.iter().any(|sequence| sequence.commands.len() == size);
         assert!((2..=MOST as usize).all(sizes));

@@ -6,7 +6,7 @@ use crate::command::Exit;
 use crate::model::{Answer, Status, Told, Verb};
 
 /// The words of a failure, and what they tell. The first that fits counts.
-const WORDS: [(&str, fn() -> Answer); 12] = [
+const WORDS: [(&str, fn() -> Answer); 13] = [
     ("container does not exist", || Answer::Missing),
     ("container with given ID already exists", || Answer::Taken),
     ("cannot start a container that has stopped", || Answer::Is(Status::Stopped)),
@@ -17,6 +17,7 @@ const WORDS: [(&str, fn() -> Answer); 12] = [
     ("that is not stopped: paused", || Answer::Is(Status::Paused)),
     ("container not running", || Answer::NotRunning),
     ("container not paused", || Answer::NotPaused),
+    ("is busy: another command has held it for", || Answer::Busy),
     ("the container was killed", || Answer::CutShort),
     ("the container's first process died", || Answer::CutShort),
 ];
@@ -32,9 +33,10 @@ pub fn answer(verb: Verb, id: &str, exit: Exit, stdout: &str, stderr: &str) -> A
         Exit::Code(0) if !stderr.is_empty() => nonsense(),
         Exit::Code(0) => success(verb, id, stdout).unwrap_or_else(nonsense),
         Exit::Code(KILLED) if verb == Verb::Exec && stderr.is_empty() => Answer::CutShort,
-        Exit::Code(code) if code == failure && stdout.is_empty() => {
-            WORDS.iter().find(|(words, _)| stderr.contains(words)).map_or_else(nonsense, |(_, answer)| answer())
-        }
+        Exit::Code(code) if code == failure && stdout.is_empty() => WORDS
+            .iter()
+            .find(|(words, _)| stderr.contains(words))
+            .map_or_else(nonsense, |(_, answer)| answer()),
         _ => nonsense(),
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
 
+use super::delete::remove_cgroup;
 use super::{CreateOptions, agent, hooks};
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, Manager, Paths, Start};
@@ -69,7 +70,9 @@ pub(super) fn make(
             let error = maker.explain(error);
             Err(match maker.undo() {
                 Ok(()) => error,
-                Err(left) => Error::Leftover(format!("{error}; and what was made could not be removed: {left}")),
+                Err(left) => {
+                    Error::Leftover(format!("{error}; and what was made could not be removed: {left}"))
+                }
             })
         }
     }
@@ -211,10 +214,9 @@ impl<'a> Maker<'a> {
 
     /// Removes what was made. What can't be removed stays recorded, for `delete --force`.
     fn undo(self) -> Result<()> {
-        let deadline = std::time::Instant::now() + super::PATIENCE;
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill_all(deadline).and_then(|()| cgroup.remove(deadline))?;
-        }
+        // There may be no descriptors: what was the reason for that may still be there.
+        drop((self.start_socket, self.notify));
+        self.cgroup.as_ref().map_or(Ok(()), remove_cgroup)?;
         let state = self.record.as_ref().map(|record| record.state(Status::Stopped, ""));
         let removed = self.entry.remove();
         if let (true, Some(state), Some(poststop)) =

@@ -65,14 +65,15 @@ fn end(record: &Record) -> Result<()> {
         return Ok(());
     }
     let pid = record.init.pid;
-    let place = cgroup::waiting_in(pid.unsigned_abs()).map_or_else(String::new, |place| format!(", it waits in {place}"));
+    let place = cgroup::waiting_in(pid.unsigned_abs())
+        .map_or_else(String::new, |place| format!(", it waits in {place}"));
     Err(Error::Leftover(format!(
         "container init still running: process {pid} does not die{place}; `delete` can be repeated when it does"
     )))
 }
 
 /// Nearly always the processes are dead and the cgroup is free, or will be in a moment; otherwise they are killed.
-fn remove_cgroup(cgroup: &Paths) -> Result<()> {
+pub(super) fn remove_cgroup(cgroup: &Paths) -> Result<()> {
     const MOMENT: Duration = Duration::from_millis(20);
     cgroup.remove(Instant::now() + MOMENT).or_else(|_| {
         let deadline = Instant::now() + PATIENCE;

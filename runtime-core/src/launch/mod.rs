@@ -357,7 +357,9 @@ impl Walk<'_> {
     fn listen<T>(&self, hear: impl Fn(&Dialogue) -> Result<T, Errno>) -> Result<T> {
         loop {
             match hear(&self.born()?.dialogue) {
-                Err(Errno::TIMEDOUT) if self.creates => self.cgroup.iter().try_for_each(Cgroup::refuse_frozen)?,
+                Err(Errno::TIMEDOUT) if self.creates => {
+                    self.cgroup.iter().try_for_each(Cgroup::refuse_frozen)?
+                }
                 Err(Errno::TIMEDOUT) => {}
                 heard => return heard.doing(lost),
             }

@@ -104,7 +104,9 @@ fn label_refused(deed: &Deed, call: &str, errno: Errno) -> Option<String> {
 /// Why a further process can't be born where the container's are.
 fn no_room(deed: &Deed, call: &str, errno: Errno) -> Option<String> {
     let full = matches!(deed, Deed::Init(Step::Emerge { .. })) && errno == Errno::AGAIN;
-    full.then(|| format!("{call} (the container's limit on processes is reached, /linux/resources/pids/limit)"))
+    full.then(|| {
+        format!("{call} (the container's limit on processes is reached, /linux/resources/pids/limit)")
+    })
 }
 
 /// The one path of a step about many.
