@@ -129,6 +129,10 @@ fn make_room<'a>(place: &'a Place, undo: &mut Undo<'a>, empty: bool) -> Result<R
         _ if !empty => {}
         _ => refuse_occupied(place)?,
     }
+    // In version 1, who enters a frozen cgroup can't even be killed. In version 2 it shows by silence.
+    if place.version == Version::V1 && place.has("freezer") {
+        refuse_frozen(place)?;
+    }
     match place.version {
         Version::V2 => enable(place),
         Version::V1 if place.has("cpuset") => fill_cpuset(place)?,
@@ -216,13 +220,17 @@ fn refuse_occupied(place: &Place) -> Result<()> {
             path.display()
         )));
     }
-    if life::place_is_frozen(place)? {
-        return Err(Error::Cgroup(format!(
-            "container's cgroup {} is frozen: thaw it, or name another one in cgroupsPath",
-            path.display()
-        )));
+    refuse_frozen(place)
+}
+
+pub(super) fn refuse_frozen(place: &Place) -> Result<()> {
+    if !life::place_is_frozen(place)? {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::Cgroup(format!(
+        "container's cgroup {} is frozen, or below one that is: thaw that, or name another one in cgroupsPath",
+        place.directory().display()
+    )))
 }
 
 /// Whoever is born below a frozen cgroup never does anything. What was missing above was made just now, and the root can't be

@@ -323,7 +323,7 @@ pub(super) fn timespec(time: Duration) -> Timespec {
 }
 
 /// What a process of ours is stuck in, as far as the kernel tells.
-pub(super) fn waiting_in(pid: u32) -> Option<String> {
+pub(crate) fn waiting_in(pid: u32) -> Option<String> {
     let path = format!("/proc/{pid}/wchan");
     let place = files::read(CWD.as_fd(), OsStr::new(&path)).ok()?;
     Some(place).filter(|place| !matches!(place.as_str(), "" | "0"))

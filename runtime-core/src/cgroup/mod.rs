@@ -50,6 +50,7 @@ pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
 pub use inside::Inside;
 pub use knobs::{Hierarchy, Knob, Tolerance};
+pub(crate) use life::waiting_in;
 pub use paths::Paths;
 pub use stats::{
     BlockIo, BlockIoEntry, Cpu, CpuUsage, Cpuset, Hugetlb, Memory, MemoryUse, Pids, Pressure, Stall, Stats,

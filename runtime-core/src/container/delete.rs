@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::{PATIENCE, members, status};
-use crate::cgroup::Paths;
+use crate::cgroup::{self, Paths};
 use crate::container::Status;
 use crate::error::{Context, Error, Result, Wanted};
 use crate::hooks::{Hooks, Kind};
@@ -65,7 +65,12 @@ fn end(record: &Record) -> Result<()> {
         let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         return Ok(());
     }
-    Err(Error::Leftover(format!("container init still running: process {} does not die", record.init.pid)))
+    let pid = record.init.pid;
+    let place = cgroup::waiting_in(pid.unsigned_abs())
+        .map_or_else(String::new, |place| format!(", it waits in {place}"));
+    Err(Error::Leftover(format!(
+        "container init still running: process {pid} does not die{place}; `delete` can be repeated when it does"
+    )))
 }
 
 fn kill(process: BorrowedFd<'_>, record: &Record) -> Result<()> {
@@ -77,7 +82,7 @@ fn kill(process: BorrowedFd<'_>, record: &Record) -> Result<()> {
 }
 
 /// Nearly always the processes are dead and the cgroup is free, or will be in a moment; otherwise they are killed.
-fn remove_cgroup(cgroup: &Paths) -> Result<()> {
+pub(super) fn remove_cgroup(cgroup: &Paths) -> Result<()> {
     const MOMENT: Duration = Duration::from_millis(20);
     cgroup.remove(Instant::now() + MOMENT).or_else(|_| {
         let deadline = Instant::now() + PATIENCE;

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::bundle::Bundle;
@@ -216,8 +217,11 @@ impl Container {
             }
             _ => {
                 let process = self.process(&record)?;
-                crate::sys::process::send_signal(process.as_fd(), signal)
-                    .doing(|| format!("cannot send signal {signal}"))?;
+                match crate::sys::process::send_signal(process.as_fd(), signal) {
+                    // It has ended since it was opened, and somebody has reaped it.
+                    Err(Errno::SRCH) => return Err(self.not_running(Status::Stopped)),
+                    sent => sent.doing(|| format!("cannot send signal {signal}"))?,
+                }
                 if signal == Signal::KILL.as_raw() && record.cgroup.is_frozen().unwrap_or(false) {
                     record.cgroup.thaw()?;
                 }

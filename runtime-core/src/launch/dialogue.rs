@@ -3,15 +3,20 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sockopt,
 };
 
 use crate::wire::{Failure, GO, Report};
+
+/// Nobody listens for longer than this, or twice that, without a look at why there is silence: [`Errno::TIMEDOUT`] says
+/// that there was.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What came from init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +46,7 @@ impl Dialogue {
     pub(super) fn pair() -> Result<(Self, OwnedFd), Errno> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(SILENCE))?;
         Ok((Dialogue::over(ours), theirs))
     }
 
@@ -152,7 +158,11 @@ impl Dialogue {
 }
 
 fn wait_until_any(those: &mut [PollFd<'_>]) -> Result<(), Errno> {
-    rustix::io::retry_on_intr(|| poll(those, None)).map(|_| ())
+    let silence = Timespec::try_from(SILENCE).map_err(|_| Errno::INVAL)?;
+    match rustix::io::retry_on_intr(|| poll(those, Some(&silence)))? {
+        0 => Err(Errno::TIMEDOUT),
+        _ => Ok(()),
+    }
 }
 
 impl AsFd for Dialogue {
@@ -218,6 +228,17 @@ mod tests {
         drop(init);
         assert_eq!(dialogue.hear(), Ok(Heard::Failed(failure)));
         assert_eq!(dialogue.hear(), Ok(Heard::End));
+    }
+
+    #[test]
+    #[test]
+    fn silence_is_told_and_loses_nothing() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        let (former, _lives) = process();
+        assert_eq!(dialogue.hear(), Err(Errno::TIMEDOUT));
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).map(|_| ()), Err(Errno::TIMEDOUT));
+        says(&init, Report::Born { step: 7, pid: 9 });
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Born { step: 7, pid: 9 });
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
@@ -25,7 +26,7 @@ use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Loan, Plan};
 use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
-use crate::sys::process::{set_affinity, set_limit};
+use crate::sys::process::{set_affinity, set_limit, wait_for_end};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
 use clone::{Newborn, Request, UserNamespace};
@@ -33,6 +34,9 @@ pub(crate) use descriptors::Descriptors;
 use dialogue::{Dialogue, Heard};
 pub(crate) use report::unexpected;
 pub(crate) use terminal::send_message;
+
+/// How long a killed process has to disappear.
+const DEATH: Duration = Duration::from_secs(10);
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
 pub(crate) trait Keeper {
@@ -89,8 +93,9 @@ pub(crate) fn launch(
     cgroup: Option<Cgroup>,
     keeper: &mut dyn Keeper,
 ) -> Result<(Process, Reached)> {
-    let mut walk =
-        Walk { plan, filters, descriptors, keeper, cgroup, born: None, handed: None, due: Due::Nothing };
+    let creates = cgroup.is_none();
+    let (born, handed, due) = (None, None, Due::Nothing);
+    let mut walk = Walk { plan, filters, descriptors, keeper, creates, cgroup, born, handed, due };
     let reached = walk.through();
     match (reached, walk.born.take()) {
         (Ok(reached), Some(born)) => Ok((born.finished(), reached)),
@@ -105,6 +110,8 @@ struct Walk<'a> {
     filters: &'a [Vec<u8>],
     descriptors: &'a Descriptors<'a>,
     keeper: &'a mut dyn Keeper,
+    /// Whether a container is made, not entered: nobody may have paused it.
+    creates: bool,
     cgroup: Option<Cgroup>,
     born: Option<Born>,
     /// What init has handed over, until the next entry of the list says where it goes.
@@ -295,8 +302,7 @@ impl Walk<'_> {
     /// Init was born once more: from here on it is that process.
     fn meet_newborn(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        let born = self.born()?;
-        match born.dialogue.hear_of_newborn(born.process.pidfd.as_fd()).doing(lost)? {
+        match self.listen(|born| born.dialogue.hear_of_newborn(born.process.pidfd.as_fd()))? {
             (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
                 self.due = Due::Word;
                 let born = self.born_mut()?;
@@ -313,7 +319,7 @@ impl Walk<'_> {
     /// Init hands something over: the master of a terminal, or the descriptor of its filter.
     fn take_descriptor(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
+        match self.listen(|born| born.dialogue.hear_with_descriptor())? {
             (Heard::AtBarrier(step), Some(descriptor)) if step == number => {
                 self.handed = Some(descriptor);
                 Ok(())
@@ -330,7 +336,7 @@ impl Walk<'_> {
 
     fn meet_at(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear().doing(lost)? {
+        match self.listen(|born| born.dialogue.hear())? {
             Heard::AtBarrier(step) if step == number => self.due = Due::Word,
             heard => return Err(unexpected(self.plan, heard)),
         }
@@ -342,9 +348,22 @@ impl Walk<'_> {
     /// After the last step there is nothing to hear: the dialogue closes when the program is executed.
     fn hear_end(&mut self) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear().doing(lost)? {
+        match self.listen(|born| born.dialogue.hear())? {
             Heard::End => Ok(()),
             heard => Err(unexpected(self.plan, heard)),
+        }
+    }
+
+    /// Waits for what init says next: for as long as its step takes, unless it can't move at all.
+    fn listen<T>(&self, hear: impl Fn(&Born) -> Result<T, Errno>) -> Result<T> {
+        loop {
+            match hear(self.born()?) {
+                Err(Errno::TIMEDOUT) if self.creates => {
+                    self.cgroup.iter().try_for_each(Cgroup::refuse_frozen)?
+                }
+                Err(Errno::TIMEDOUT) => {}
+                heard => return heard.doing(lost),
+            }
         }
     }
 
@@ -385,7 +404,7 @@ impl Born {
         };
         drop(self.dialogue);
         self.process.end();
-        self.former.iter().for_each(reap);
+        self.former.iter().for_each(end);
         error
     }
 }
@@ -393,8 +412,15 @@ impl Born {
 impl Process {
     /// Kills the process and waits until it is gone.
     pub(crate) fn end(&self) {
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
-        reap(&self.pidfd);
+        end(&self.pidfd);
+    }
+}
+
+/// Kills a child and waits until it is gone; one that can't die is left to `delete --force`.
+fn end(child: &OwnedFd) {
+    let _ = rustix::process::pidfd_send_signal(child, rustix::process::Signal::KILL);
+    if wait_for_end(child.as_fd(), DEATH) {
+        reap(child);
     }
 }
 
