@@ -20,6 +20,7 @@ pub mod command;
 pub mod container;
 pub mod engines;
 pub mod expected;
+pub mod foretold;
 pub mod gaps;
 pub mod killer;
 pub mod leaks;
