@@ -17,6 +17,9 @@ pub fn open(root: &Fd, path: &CStr, flags: usize, how: Resolve) -> Answer<Fd> {
 }
 
 fn walk(root: &Fd, path: &CStr, flags: usize, how: Resolve) -> Outcome<Fd> {
+    if path.is_empty() {
+        return Err(refused(Errno::NOENT));
+    }
     let mut whole = PathBuffer::new(path.to_bytes())?;
     let mut links = 0;
     loop {
@@ -44,44 +47,60 @@ fn descend(root: &Fd, whole: &mut PathBuffer, flags: usize, how: Resolve) -> Out
     let mut current: Option<Fd> = None;
     let mut end = 0;
     while let Some((start, next)) = whole.component_after(end) {
+        let directory = current.as_ref().unwrap_or(root);
         match whole.part(start, next) {
             b"." => {
+                must_be_directory(directory)?;
                 whole.cut(start, next)?;
                 continue;
             }
             // What stands before it holds neither links nor dots any more.
             b".." => {
+                must_be_directory(directory)?;
                 whole.cut(whole.parent_end(start), next)?;
                 return Ok(Reached::Rewritten);
             }
             _ => {}
         }
-        let directory = current.as_ref().unwrap_or(root);
-        let name = Name::new(whole.part(start, next))?;
+        let name = match Name::new(whole.part(start, next)) {
+            Ok(name) => name,
+            // Of two mistakes the kernel tells the nearer one.
+            Err(fault) => return must_be_directory(directory).and(Err(fault)),
+        };
         let is_last = whole.component_after(next).is_none();
         let found = said(sys::openat(directory.raw(), name.text(), open::PATH | open::NOFOLLOW, 0))?;
         if said(sys::status(&found))?.file_type() == file_type::LINK {
-            if how == Resolve::NoSymlinks {
+            if how == Resolve::NoSymlinks || is_magic(directory, &found)? {
                 return Err(refused(Errno::LOOP));
             }
             whole.follow(directory, &name, start, next)?;
             return Ok(Reached::Link);
         }
         if is_last && flags & open::PATH == 0 {
-            let flags = flags | open::NOFOLLOW;
+            let flags = flags | open::NOFOLLOW | whole.ending();
             return said(sys::openat(directory.raw(), name.text(), flags, 0)).map(Reached::End);
         }
         current = Some(found);
         end = next;
     }
-    let last = current.as_ref().unwrap_or(root);
-    if flags & open::DIRECTORY != 0 && said(sys::status(last))?.file_type() != file_type::DIRECTORY {
-        return Err(refused(Errno::NOTDIR));
+    if (flags | whole.ending()) & open::DIRECTORY != 0 {
+        must_be_directory(current.as_ref().unwrap_or(root))?;
     }
     match current {
-        Some(found) => Ok(Reached::End(found)),
-        None => said(sys::openat(root.raw(), c".", flags, 0)).map(Reached::End),
+        Some(found) if flags & open::PATH != 0 => Ok(Reached::End(found)),
+        last => said(sys::openat(last.as_ref().unwrap_or(root).raw(), c".", flags, 0)).map(Reached::End),
     }
+}
+
+fn must_be_directory(found: &Fd) -> Outcome {
+    let is_directory = said(sys::status(found))?.file_type() == file_type::DIRECTORY;
+    if is_directory { Ok(()) } else { Err(refused(Errno::NOTDIR)) }
+}
+
+/// A link of a procfs leads where its text doesn't say, except those in its root (`self`, `mounts`, …).
+fn is_magic(directory: &Fd, link: &Fd) -> Outcome<bool> {
+    let is_below_root = said(sys::status(directory))?.inode != sys::PROC_ROOT_INODE;
+    Ok(is_below_root && said(sys::filesystem_magic(link))? == sys::PROC_MAGIC)
 }
 
 fn said<T>(answer: Answer<T>) -> Outcome<T> {
