@@ -43,7 +43,9 @@ impl Sentinel {
     pub fn new(test: &Test) -> Self {
         let path = test.directory.join(format!("sentinel-{}", test.fresh()));
         fs::create_dir_all(path.join("below")).expect("a sentinel can be made");
-        FILES.iter().for_each(|name| fs::write(path.join(name), "as it was\n").expect("a file can be written"));
+        FILES
+            .iter()
+            .for_each(|name| fs::write(path.join(name), "as it was\n").expect("a file can be written"));
         mknodat(CWD, path.join("null"), FileType::CharacterDevice, Mode::RUSR, makedev(1, 3))
             .expect("root may make devices");
         Self::watching(path)
@@ -55,7 +57,8 @@ impl Sentinel {
     /// When it cannot be watched.
     pub fn watching(path: PathBuf) -> Self {
         let before = snapshot(&path);
-        let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).expect("files can be watched");
+        let watch =
+            inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).expect("files can be watched");
         for directory in before.iter().filter(|(_, entry)| entry.is_directory).map(|(path, _)| path) {
             inotify::add_watch(&watch, directory, every_event()).expect("a directory can be watched");
         }
@@ -89,7 +92,9 @@ impl Sentinel {
         let after = snapshot(&self.path);
         let all = self.before.keys().chain(after.keys().filter(|path| !self.before.contains_key(*path)));
         let changed = all.filter(|path| self.before.get(*path) != after.get(*path));
-        changed.map(|path| format!("{path:?}: {:?}, now {:?}", self.before.get(path), after.get(path))).collect()
+        changed
+            .map(|path| format!("{path:?}: {:?}, now {:?}", self.before.get(path), after.get(path)))
+            .collect()
     }
 }
 

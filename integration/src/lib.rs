@@ -25,6 +25,7 @@ pub mod foretold;
 pub mod gaps;
 pub mod killer;
 pub mod leaks;
+pub mod mutants;
 pub mod runtime;
 pub mod seccomp;
 pub mod terminal;

@@ -49,7 +49,16 @@ impl Copy {
         self.write(&files).map_err(|error| format!("cannot copy the source: {error}"))?;
         let target = results().join("target");
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-        cargo.args(["build", "--quiet", "--offline", "--package", "runtime-cli", "--bin", "runtime", "--target-dir"]);
+        cargo.args([
+            "build",
+            "--quiet",
+            "--offline",
+            "--package",
+            "runtime-cli",
+            "--bin",
+            "runtime",
+            "--target-dir",
+        ]);
         // The compiler is what this waits for.
         cargo.arg(&target).current_dir(&self.place).env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
         let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;

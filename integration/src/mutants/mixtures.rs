@@ -14,7 +14,10 @@ pub(super) const MOST: usize = 70;
 
 /// The builds that a mutant is in, by its place in the list: one bit each.
 pub(super) fn code(place: usize) -> u8 {
-    (0..=u8::MAX).filter(|code| code.count_ones() == 4).nth(place).expect("there are no more than can be told apart")
+    (0..=u8::MAX)
+        .filter(|code| code.count_ones() == 4)
+        .nth(place)
+        .expect("there are no more than can be told apart")
 }
 
 /// Whether the mutant at a place is in a build.
@@ -33,7 +36,9 @@ mod tests {
         let codes: BTreeSet<u8> = (0..MOST).map(code).collect();
         assert_eq!(codes.len(), MOST);
         let (all, halves) = (codes.iter(), codes.iter().all(|code| code.count_ones() == 4));
-        assert!(halves && all.clone().all(|one| all.clone().all(|other| one == other || one & other != *one)));
+        assert!(
+            halves && all.clone().all(|one| all.clone().all(|other| one == other || one & other != *one))
+        );
     }
 
     #[test]

@@ -38,7 +38,9 @@ impl Mutant {
     pub fn apply(&self, text: &str) -> Result<String, String> {
         match text.matches(self.find).count() {
             1 => Ok(text.replacen(self.find, self.replace, 1)),
-            count => Err(format!("{} has {count} times what {} {} replaces", self.file, self.defence, self.loss)),
+            count => {
+                Err(format!("{} has {count} times what {} {} replaces", self.file, self.defence, self.loss))
+            }
         }
     }
 }
@@ -75,8 +77,10 @@ mod tests {
     #[test]
     fn every_defence_has_one_and_every_test_is_there() {
         let covered: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.defence).collect();
-        let missing: Vec<String> =
-            (1..=22).map(|number| format!("D{number}")).filter(|one| !covered.contains(one.as_str())).collect();
+        let missing: Vec<String> = (1..=22)
+            .map(|number| format!("D{number}"))
+            .filter(|one| !covered.contains(one.as_str()))
+            .collect();
         assert!(missing.is_empty(), "no mutant for {missing:?}");
         for Mutant { test: (program, function), .. } in MUTANTS {
             let source = read(&format!("integration/tests/{program}.rs"));

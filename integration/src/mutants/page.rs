@@ -42,7 +42,10 @@ pub(super) fn write(verdicts: &BTreeMap<usize, Verdict>) -> io::Result<()> {
         let result = verdict.to_string();
         let (program, function) = mutant.test;
         let result = result.lines().next().unwrap_or_default();
-        format!("| {} | {} | {} | {program}: `{function}` | {result} |\n", mutant.defence, mutant.loss, mutant.file)
+        format!(
+            "| {} | {} | {} | {program}: `{function}` | {result} |\n",
+            mutant.defence, mutant.loss, mutant.file
+        )
     };
     let lines: String = verdicts.iter().map(line).collect();
     fs::write(workspace().join("specs/mutants.md"), format!("{HEAD}{lines}"))

@@ -29,7 +29,8 @@ enum End {
 pub fn run(words: &[String]) -> Result<bool, String> {
     assert!(MUTANTS.len() <= MOST, "more mutants than can be told apart");
     let is_chosen = |mutant: &Mutant| {
-        words.is_empty() || words.iter().any(|word| mutant.defence == word || mutant.loss.contains(word.as_str()))
+        words.is_empty()
+            || words.iter().any(|word| mutant.defence == word || mutant.loss.contains(word.as_str()))
     };
     let chosen: Vec<usize> = (0..MUTANTS.len()).filter(|&place| is_chosen(&MUTANTS[place])).collect();
     let bench = Bench { copy: Copy::new().map_err(|error| error.to_string())?, programs: programs(&chosen)? };
@@ -114,7 +115,8 @@ impl Bench {
         let output = test.output().expect("a test program that was just built runs");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains("running 1 test"), "{program} has no test {function}: {said}");
-        let (end, word) = if output.status.success() { (End::Passed, "passed") } else { (End::Failed, "failed") };
+        let (end, word) =
+            if output.status.success() { (End::Passed, "passed") } else { (End::Failed, "failed") };
         println!("  {word}: {program} {function}");
         let kept = fs::create_dir_all(results().join("ends")).and_then(|()| fs::write(&memory, word));
         kept.expect("what a test said can be kept");
@@ -126,7 +128,9 @@ impl Bench {
 fn programs(chosen: &[usize]) -> Result<BTreeMap<String, PathBuf>, String> {
     let names: BTreeSet<&str> = chosen.iter().map(|&place| MUTANTS[place].test.0).collect();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["test", "--package", "integration", "--no-run", "--message-format", "json"]).current_dir(workspace());
+    cargo
+        .args(["test", "--package", "integration", "--no-run", "--message-format", "json"])
+        .current_dir(workspace());
     names.iter().for_each(|name| drop(cargo.args(["--test", name])));
     let output = cargo.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
