@@ -13,6 +13,8 @@ bench: NEEDS += /usr/bin/strace=strace
 test test-engines: NEEDS += tmux=tmux
 # Users other than root map ids.
 test: NEEDS += newuidmap=uidmap
+# The fuzzer is written in C++.
+fuzz: NEEDS += g++=g++
 # Engines, and what they and their tests call; a program is looked for in PATH.
 test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
@@ -26,7 +28,7 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-vm vm bench build man install clean root needs components
+.PHONY: help run test test-long test-engines test-vm vm fuzz bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
@@ -34,6 +36,8 @@ help:
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
+	@echo 'make test-long  what takes minutes: both resolvers on a hundred thousand trees'
+	@echo 'make fuzz     fuzzes, guided by coverage; ARGS="config state 300" chooses targets, and seconds for each'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
 	@echo 'make man      writes the manual pages to $(TARGET_DIR)/man'
@@ -59,6 +63,12 @@ test-vm: root needs
 
 vm: root needs
 	$(CARGO) run --quiet --package integration --bin vm -- prepare
+
+test-long: root needs
+	$(CARGO) test --package runtime-fuzz --test bounded -- --ignored
+
+fuzz: root needs
+	$(CARGO) run --quiet --package runtime-fuzz --bin campaign -- $(ARGS)
 
 bench: root needs
 	$(CARGO) build --release --package runtime-cli --package integration

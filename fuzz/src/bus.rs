@@ -1,12 +1,34 @@
 //! What somebody says who takes the place of systemd at the other end of the bus.
 
-/// The library's own file: it depends on nothing but these two.
+// The library's own file: it depends on nothing but these two, and only what it writes depends on them.
 #[allow(dead_code)]
 #[path = "../../runtime-core/src/cgroup/systemd/message.rs"]
 mod reading;
 
+/// In the place of the library's.
+#[allow(dead_code)]
 mod properties {
-    pub(crate) use runtime_core::cgroup::{Property, Value};
+    pub(crate) struct Property {
+        pub(crate) name: String,
+        pub(crate) value: Value,
+    }
+
+    pub(crate) enum Value {
+        Flag(bool),
+        Signed(i32),
+        Number(u64),
+        Text(String),
+        Texts(Vec<String>),
+        Bytes(Vec<u8>),
+        Pids(Vec<u32>),
+        Devices(Vec<(String, String)>),
+    }
+
+    impl Value {
+        pub(crate) fn signature(&self) -> &'static str {
+            "v"
+        }
+    }
 }
 
 /// A message is no longer than it says, and one that is cut short is not understood as another one.

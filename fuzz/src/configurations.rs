@@ -46,7 +46,7 @@ fn one_more_process(spec: &Spec) {
     planned.map_or_else(|refusal| check_refusal(&refusal), |plan| check_plan(&plan));
 }
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     let id = ContainerId::new("fuzz").expect("a name");
     Request::new(&id, "/bundle/rootfs".into())
 }

@@ -18,6 +18,7 @@ mod plans;
 pub mod random;
 pub mod resolvers;
 mod seccomp;
+mod seeds;
 mod state;
 mod surroundings;
 mod target;
@@ -33,12 +34,13 @@ mod passwd;
 #[allow(dead_code)]
 #[path = "../../runtime-core/init/paths.rs"]
 mod paths;
-#[allow(dead_code, unreachable_pub, unsafe_code)]
+#[allow(dead_code, unreachable_pub, unsafe_code, unused_imports)]
 #[path = "../../runtime-core/init/sys/mod.rs"]
 mod sys;
 #[allow(dead_code)]
 #[path = "../../runtime-core/init/walk.rs"]
 mod walk;
-use runtime_core::{step, wire};
+use runtime_core::step;
 
-pub use target::{TARGETS, Target, check};
+pub use seeds::seeds;
+pub use target::{PATIENCE, TARGETS, Target, check};

@@ -1,19 +1,14 @@
 //! Fuzzes one target after the other, guided by coverage, on a stable toolchain: `make fuzz ARGS="TARGET… SECONDS"`.
 //!
-//! The compiler's instrumentation is LLVM's and needs no nightly flag; only AddressSanitizer would, and there is nothing
-//! for it to see in safe code. What a run took is added to the table in `specs/fuzzing.md`.
+//! Only AddressSanitizer would need a nightly compiler, and there is nothing for it to see in safe code. What a run took
+//! is added to the table in `specs/fuzzing.md`.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use runtime_fuzz::TARGETS;
-
-/// What `cargo fuzz` asks for, too: counters for each edge, and what comparisons compare with.
-const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
+use runtime_fuzz::{TARGETS, seeds};
 
 /// In MiB.
 const MEMORY: u32 = 256;
@@ -51,9 +46,12 @@ fn fuzz(name: &str, longest: usize, seconds: &str) -> bool {
     for directory in [&corpus, &artifacts] {
         fs::create_dir_all(directory).expect("a directory below fuzz");
     }
+    for (number, seed) in seeds(name).iter().enumerate() {
+        fs::write(corpus.join(format!("seed-{number}")), seed).expect("a file below fuzz");
+    }
     let before = used_by_children();
     let sound = Command::new(program)
-        .args([&corpus, &place.join("seeds").join(name)])
+        .arg(&corpus)
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args([format!("-max_len={longest}"), format!("-max_total_time={seconds}")])
         .args([format!("-rss_limit_mb={MEMORY}"), format!("-timeout={HANG}")])
@@ -66,12 +64,13 @@ fn fuzz(name: &str, longest: usize, seconds: &str) -> bool {
     sound
 }
 
+/// With counters in the workspace's own crates.
 fn build(name: &str) -> Option<PathBuf> {
     let target = env::consts::ARCH.to_owned() + "-unknown-linux-gnu";
+    let wrapper = std::path::absolute("fuzz/instrument").ok()?;
     let built = Command::new("cargo")
         .args(["build", "--quiet", "--package", "runtime-fuzz", "--features", "libfuzzer", "--bin", name])
-        .args(["--target", &target])
-        .env("RUSTFLAGS", FLAGS)
+        .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
         .status();
     let program = Path::new("target").join(target).join("debug").join(name);
     built.is_ok_and(|status| status.success()).then_some(program)
