@@ -21,7 +21,7 @@ test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini conta
 test test-vm vm memory: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
 
 # The fuzzer is written in C++.
-test test-long fuzz: NEEDS += g++=g++
+fuzz: NEEDS += g++=g++
 
 define newline
 

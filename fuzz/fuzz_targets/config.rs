@@ -1,4 +1,4 @@
-//! See `runtime_fuzz::config`.
+//! See `runtime_fuzz::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| runtime_fuzz::config(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| runtime_fuzz::check("config", bytes));

@@ -19,7 +19,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }
 
-fn count(text: &str, is_for: Option<u32>, me: u32) -> u32 {
+pub(crate) fn count(text: &str, is_for: Option<u32>, me: u32) -> u32 {
     if is_for == Some(me) { text.parse().unwrap_or(0) } else { 0 }
 }
 

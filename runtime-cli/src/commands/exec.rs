@@ -139,7 +139,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// `UID[:GID]`, in digits alone: what is anything else names nobody, least of all root (CVE-2016-3697, CVE-2026-30892).
-fn user(text: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
+pub(crate) fn user(text: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
     if text.is_empty() {
         return Ok((None, None));
     }

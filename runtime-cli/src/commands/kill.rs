@@ -43,7 +43,7 @@ const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
 // The signal with this number or name. 0 asks whether the container is there.
-fn number(text: &str) -> Option<i32> {
+pub(crate) fn number(text: &str) -> Option<i32> {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return text.parse().ok().filter(|number| (0..=RTMAX).contains(number));
     }

@@ -1,4 +1,5 @@
-//! The only unsafe room of the init program: entry, memory functions, and typed system calls.
+//! The only unsafe room of the init program: entry, memory functions, and typed system calls. Only these last are there
+//! when tests compile it.
 
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
@@ -6,6 +7,7 @@ mod arch;
 mod births;
 mod calls;
 mod files;
+#[cfg(init)]
 mod memory;
 mod mounts;
 pub mod old_mounts;
@@ -16,6 +18,7 @@ mod seccomp;
 mod sockets;
 mod terminals;
 
+#[cfg(init)]
 use core::ffi::{CStr, c_char};
 
 pub use births::*;
@@ -30,6 +33,7 @@ pub use sockets::*;
 pub use terminals::*;
 
 /// Called by the architecture's entry point with the kernel's initial stack: argument count, then arguments.
+#[cfg(init)]
 extern "C" fn enter(stack: *const usize) -> ! {
     // SAFETY: the kernel puts argc and then argv at the top of the initial stack; argv ends with a null pointer.
     let argument = unsafe {
@@ -41,10 +45,12 @@ extern "C" fn enter(stack: *const usize) -> ! {
     exit(crate::main(argument))
 }
 
+#[cfg(init)]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     exit(PANICKED)
 }
 
 /// The exit status after a bug of our own.
+#[cfg(init)]
 const PANICKED: i32 = 254;

@@ -1,9 +1,12 @@
 //! x86_64: the entry point, the system call instruction and the call numbers. Another architecture is another file
 //! like this one.
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
+#[cfg(init)]
+use core::arch::global_asm;
 
 // The kernel starts us with the argument count at the top of the stack and no return address.
+#[cfg(init)]
 global_asm!(
     ".globl _start",
     "_start:",

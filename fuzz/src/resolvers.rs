@@ -1,0 +1,175 @@
+//! The two ways in which init resolves a path inside the root, side by side on one tree: the kernel's (`openat2`), and
+//! its own where the kernel has none (`init/walk.rs`).
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::jail::within;
+use crate::step::Resolve;
+use crate::sys::{self, Answer, Fd, open, resolve};
+use crate::walk;
+
+/// As many paths are looked up in each tree.
+const QUESTIONS: usize = 12;
+/// As many things are in a tree at most.
+const THINGS: usize = 14;
+
+/// Makes the tree that the bytes describe, and looks up the paths that they describe, in both ways.
+pub fn tree(bytes: &[u8]) {
+    let mut choice = Choice(bytes.to_vec().into_iter());
+    within(move || {
+        // The loan of a number: descriptors are closed as soon as they are out of use.
+        sys::leave_open_below(0);
+        let tree = Tree::grow(&mut choice);
+        let root = sys::openat(CWD.as_raw_fd(), c"/tree", open::PATH | open::DIRECTORY, 0).expect("it was made");
+        for _ in 0..QUESTIONS {
+            let path = CString::new(choice.path(5)).unwrap_or_default();
+            let flags = choice.one(&FLAGS);
+            let how = choice.one(&[Resolve::InRoot, Resolve::NoSymlinks]);
+            compare(&tree, &root, &path, flags, how);
+        }
+    });
+}
+
+const FLAGS: [usize; 6] = [
+    open::PATH,
+    open::PATH | open::DIRECTORY,
+    0,
+    open::DIRECTORY,
+    open::WRITE | open::NONBLOCK,
+    open::PATH | open::NOFOLLOW,
+];
+
+fn compare(tree: &Tree, root: &Fd, path: &CStr, flags: usize, how: Resolve) {
+    let rules = match how {
+        Resolve::InRoot => resolve::IN_ROOT | resolve::NO_MAGICLINKS,
+        Resolve::NoSymlinks => resolve::IN_ROOT | resolve::NO_SYMLINKS,
+    };
+    let kernel = seen(sys::openat2(root.raw(), path, flags, 0, rules));
+    let walk = seen(walk::open(root, path, flags, how));
+    assert_eq!(walk, kernel, "{path:?} with {flags:#o} {how:?} in {tree:?}");
+}
+
+/// What was opened: its device and inode, and how it was opened.
+fn seen(answer: Answer<Fd>) -> Result<([u32; 2], u64, u64), i32> {
+    let fd = answer.map_err(|errno| errno.0)?;
+    let status = sys::status(&fd).map_err(|errno| errno.0)?;
+    let mount = sys::mount_id(&fd).map_err(|errno| errno.0)?;
+    Ok((status.holder, status.inode, mount))
+}
+
+/// The bytes, one decision after the other; when they are used up, it is always the first possibility.
+struct Choice(std::vec::IntoIter<u8>);
+
+impl Choice {
+    fn below(&mut self, bound: usize) -> usize {
+        usize::from(self.0.next().unwrap_or(0)) % bound
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+
+    /// A path of a few parts, well-formed or not.
+    fn path(&mut self, most: usize) -> Vec<u8> {
+        const PARTS: [&[u8]; 12] =
+            [b"a", b"b", b"c", b"d", b"..", b".", b"", b"a", b"b", b"...", b"self", b"exe"];
+        let mut path = if self.below(3) == 0 { b"/".to_vec() } else { Vec::new() };
+        for place in 0..=self.below(most) {
+            if place > 0 {
+                path.push(b'/');
+            }
+            path.extend(self.one(&PARTS));
+        }
+        match self.below(24) {
+            0 => path.push(b'/'),
+            1 => path.extend(b"/."),
+            2 => path.extend([b'x'; 255]),
+            3 => path.extend([b'x'; 256]),
+            4 => path = b"/a/".repeat(1400)[..4095].to_vec(),
+            5 => path = b"./".repeat(2047),
+            6 => path = b"a/../".repeat(700),
+            _ => {}
+        }
+        path
+    }
+}
+
+/// A tree in the jail, and what it took to make it; it goes when this goes.
+#[derive(Debug, Default)]
+struct Tree {
+    things: Vec<String>,
+    mounts: Vec<PathBuf>,
+}
+
+const ROOT: &str = "/tree";
+
+impl Tree {
+    fn grow(choice: &mut Choice) -> Self {
+        fs::create_dir(ROOT).expect("the last one was removed");
+        let mut tree = Tree::default();
+        let mut directories = vec![PathBuf::from(ROOT)];
+        for _ in 0..=choice.below(THINGS) {
+            let parent = directories[choice.below(directories.len())].clone();
+            let path = parent.join(choice.one(&["a", "b", "c", "d", "...", "self"]));
+            match choice.below(12) {
+                0..=4 => tree.put("link", &path, symlink(OsStr::from_bytes(&choice.target()), &path).is_ok()),
+                5 => tree.put("file", &path, make(&path, FileType::RegularFile)),
+                6 => tree.put("pipe", &path, make(&path, FileType::Fifo)),
+                7 => tree.put("device", &path, make(&path, FileType::CharacterDevice)),
+                8 if tree.mounts.is_empty() => tree.mount(&path, choice),
+                _ if fs::create_dir(&path).is_ok() => {
+                    tree.put("directory", &path, true);
+                    directories.push(path);
+                }
+                _ => {}
+            }
+        }
+        tree
+    }
+
+    fn put(&mut self, what: &str, path: &Path, made: bool) {
+        if made {
+            let target = fs::read_link(path).unwrap_or_default();
+            let target = target.to_string_lossy();
+            self.things.push(format!("{what} {} {}", path.display(), target.get(..60).unwrap_or(&target)));
+        }
+    }
+
+    /// A file system of its own, perhaps one with links that aren't what they say.
+    fn mount(&mut self, path: &Path, choice: &mut Choice) {
+        let kind = choice.one(&["proc", "tmpfs"]);
+        let mounted = fs::create_dir(path).is_ok() && mount(kind, path, kind, MountFlags::empty(), None).is_ok();
+        self.put(kind, path, mounted);
+        self.mounts.extend(mounted.then(|| path.to_owned()));
+    }
+}
+
+impl Choice {
+    /// What a link says.
+    fn target(&mut self) -> Vec<u8> {
+        let target = self.path(4);
+        // The kernel takes no empty one.
+        if target.is_empty() { b".".to_vec() } else { target }
+    }
+}
+
+fn make(path: &Path, kind: FileType) -> bool {
+    mknodat(CWD, path, kind, Mode::RUSR | Mode::WUSR, rustix::fs::makedev(1, 3)).is_ok()
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        for path in &self.mounts {
+            unmount(path, UnmountFlags::DETACH).expect("it was mounted");
+        }
+        fs::remove_dir_all(ROOT).expect("it can be removed");
+    }
+}
