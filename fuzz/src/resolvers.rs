@@ -28,7 +28,8 @@ pub fn tree(bytes: &[u8]) {
         // The loan of a number: descriptors are closed as soon as they are out of use.
         sys::leave_open_below(0);
         let tree = Tree::grow(&mut choice);
-        let root = sys::openat(CWD.as_raw_fd(), c"/tree", open::PATH | open::DIRECTORY, 0).expect("it was made");
+        let root =
+            sys::openat(CWD.as_raw_fd(), c"/tree", open::PATH | open::DIRECTORY, 0).expect("it was made");
         for _ in 0..QUESTIONS {
             let path = CString::new(choice.path(5)).unwrap_or_default();
             let flags = choice.one(&FLAGS);
@@ -146,7 +147,8 @@ impl Tree {
     /// A file system of its own, perhaps one with links that aren't what they say.
     fn mount(&mut self, path: &Path, choice: &mut Choice) {
         let kind = choice.one(&["proc", "tmpfs"]);
-        let mounted = fs::create_dir(path).is_ok() && mount(kind, path, kind, MountFlags::empty(), None).is_ok();
+        let mounted =
+            fs::create_dir(path).is_ok() && mount(kind, path, kind, MountFlags::empty(), None).is_ok();
         self.put(kind, path, mounted);
         self.mounts.extend(mounted.then(|| path.to_owned()));
     }

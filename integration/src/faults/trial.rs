@@ -185,7 +185,9 @@ impl Keeper {
         if matches!(fault, Fault::Short | Fault::Storm | Fault::Stop) {
             wrong.push(format!("fails for nothing: {}", done.stderr.trim()));
         }
-        let died = done.status.is_some_and(|status| std::os::unix::process::ExitStatusExt::signal(&status).is_some());
+        let died = done
+            .status
+            .is_some_and(|status| std::os::unix::process::ExitStatusExt::signal(&status).is_some());
         // Where nothing works any more, nothing can be removed either; and what the program has begun is another matter.
         let must_be_clean = self.operation.makes() && fault.kind() != "lasting" && !died;
         if must_be_clean && judge::report(&done.stdout, id).is_none() {

@@ -99,10 +99,7 @@ impl Dialogue {
 
     /// Waits until a newborn is announced by the process that bore it. When that has ended and has announced nobody, there
     /// is nothing to hear: a newborn waits for us, with an end of the dialogue in its hand.
-    pub(super) fn hear_of_newborn(
-        &self,
-        former: BorrowedFd<'_>,
-    ) -> Result<(Heard, Option<OwnedFd>), Errno> {
+    pub(super) fn hear_of_newborn(&self, former: BorrowedFd<'_>) -> Result<(Heard, Option<OwnedFd>), Errno> {
         wait_until_any(&mut [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&former, PollFlags::IN)])?;
         match self.has_something()? {
             true => self.hear_with_descriptor(),
@@ -230,7 +227,6 @@ mod tests {
         assert_eq!(dialogue.hear(), Ok(Heard::End));
     }
 
-    #[test]
     #[test]
     fn silence_is_told_and_loses_nothing() {
         let (dialogue, init) = Dialogue::pair().unwrap();
