@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::Timespec;
 
-use super::{DEATH, Process};
+use super::process::{DEATH, Process};
 use crate::step::Call;
 use crate::sys::arch;
 use crate::sys::process::{Capabilities, KeepDumpable};

@@ -6,6 +6,7 @@ pub(crate) mod dialogue;
 mod id_maps;
 mod image;
 mod loans;
+mod process;
 mod procfs;
 mod report;
 mod subids;
@@ -13,11 +14,9 @@ mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
-use rustix::process::WaitId;
 use rustix::thread::CpuSet;
 
 use crate::cgroup::{Cgroup, Paths, Start};
@@ -26,17 +25,16 @@ use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Loan, Plan};
 use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
-use crate::sys::process::{set_affinity, set_limit, wait_for_end};
+use crate::sys::process::{set_affinity, set_limit};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
-use clone::{Newborn, Request, UserNamespace};
+use clone::{Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
 use dialogue::{Dialogue, Heard};
+use process::Born;
+pub(crate) use process::Process;
 pub(crate) use report::unexpected;
 pub(crate) use terminal::send_message;
-
-/// How long a killed process has to disappear.
-const DEATH: Duration = Duration::from_secs(10);
 
 /// What a launch needs of whoever keeps the container: state, hooks, files outside.
 pub(crate) trait Keeper {
@@ -60,17 +58,6 @@ pub(crate) trait Keeper {
     fn keep_cgroup(&mut self, cgroup: &Paths) -> Result<Cgroup>;
     /// Has systemd make the cgroup around the process, and keeps it for the end.
     fn start_unit(&mut self, start: &Start, process: &Process) -> Result<Cgroup>;
-}
-
-/// The container's first process.
-#[derive(Debug)]
-pub(crate) struct Process {
-    /// Its id in our pid namespace.
-    pub(crate) pid: u32,
-    /// The process itself, whatever becomes of its id.
-    pub(crate) pidfd: OwnedFd,
-    /// The master of its terminal, if it has one and the plan left it to the caller.
-    pub(crate) terminal: Option<OwnedFd>,
 }
 
 /// How far a walk went.
@@ -125,15 +112,6 @@ enum Due {
     Nothing,
     Plan,
     Word,
-}
-
-/// A process with which we talk. The dialogue comes first: closing it is what makes a waiting child leave our memory.
-struct Born {
-    dialogue: Dialogue,
-    memory: Option<Newborn>,
-    process: Process,
-    /// What the process was before it was born once more.
-    former: Option<OwnedFd>,
 }
 
 impl Walk<'_> {
@@ -382,52 +360,6 @@ impl Walk<'_> {
     fn process(&self) -> Result<&Process> {
         self.born().map(|born| &born.process)
     }
-}
-
-impl Born {
-    /// The process, about which there is nothing more to say.
-    fn finished(self) -> Process {
-        self.former.iter().for_each(reap);
-        self.process
-    }
-
-    /// Ends the process after an error, and says what the error was: when the dialogue broke off, init may have said
-    /// why before.
-    fn end(self, plan: &Plan, error: Error) -> Error {
-        // First of all: a process that lives and says nothing would be listened to for ever.
-        let _ = rustix::process::pidfd_send_signal(&self.process.pidfd, rustix::process::Signal::KILL);
-        let error = match error {
-            Error::System { errno: Errno::PIPE | Errno::CONNRESET, .. } => {
-                unexpected(plan, self.dialogue.hear().unwrap_or(Heard::End))
-            }
-            error => error,
-        };
-        drop(self.dialogue);
-        self.process.end();
-        self.former.iter().for_each(end);
-        error
-    }
-}
-
-impl Process {
-    /// Kills the process and waits until it is gone.
-    pub(crate) fn end(&self) {
-        end(&self.pidfd);
-    }
-}
-
-/// Kills a child and waits until it is gone; one that can't die is left to `delete --force`.
-fn end(child: &OwnedFd) {
-    let _ = rustix::process::pidfd_send_signal(child, rustix::process::Signal::KILL);
-    if wait_for_end(child.as_fd(), DEATH) {
-        reap(child);
-    }
-}
-
-/// Waits for the end of a child.
-fn reap(child: &OwnedFd) {
-    // An engine's own reaper may have been faster.
-    let _ = rustix::process::waitid(WaitId::PidFd(child.as_fd()), rustix::process::WaitIdOptions::EXITED);
 }
 
 fn on_process<T>(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<T>) -> Result<T> {
