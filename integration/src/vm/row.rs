@@ -1,13 +1,12 @@
 //! One place and the tests that run in it.
 
 use std::fmt;
-use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::matrix::{CHOSEN, ENGINES, EXCEPTIONS, ROWS, SUITES, Where};
+use super::matrix::{EXCEPTIONS, ROWS, SUITES, Where};
 use super::report::Case;
-use super::{Guest, Image, Kernel, World};
+use super::{Guest, Kernel, World};
 use crate::engines::Verdict;
 use crate::missing::{Missing, told};
 
@@ -35,9 +34,8 @@ pub struct Row {
     pub suites: Vec<String>,
 }
 
-/// How long each program of tests may take, and the one that drives engines.
-const SUITE_SECONDS: u64 = 600;
-const ENGINES_SECONDS: u64 = 2400;
+/// How long each program of tests may take.
+const SUITE_SECONDS: u32 = 600;
 
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +51,7 @@ impl fmt::Display for Place {
 
 impl Place {
     /// Its machine, unless that is this one.
-    pub(super) fn guest(self) -> Option<Guest> {
+    pub fn guest(self) -> Option<Guest> {
         let (world, kernel) = match self {
             Place::Guest(world, kernel) => (world, kernel),
             Place::Users(kernel) => (World::V2, kernel),
@@ -85,38 +83,21 @@ impl Place {
 }
 
 impl Row {
-    /// Its machine, unless that is this one, with what its programs need.
-    pub fn guest(&self) -> Option<Guest> {
-        let image = if self.has_engines() { Image::Engines } else { Image::Plain };
-        self.place.guest().map(|guest| Guest { image, ..guest })
-    }
-
-    /// How long its machine may take.
-    pub(super) fn time(&self) -> Duration {
-        let engines = if self.has_engines() { ENGINES_SECONDS } else { 0 };
-        Duration::from_secs(1500 + engines)
-    }
-
-    fn has_engines(&self) -> bool {
-        self.suites.iter().any(|suite| suite == ENGINES)
-    }
-
     /// What of these programs the matrix lets this place run.
     pub(super) fn usual(place: Place, suites: &[&str]) -> Self {
-        let decides = ROWS.iter().chain(CHOSEN).find(|row| row.0 == place).map_or(&[][..], |row| row.1);
+        let decides = ROWS.iter().find(|row| row.0 == place).map_or(&[][..], |row| row.1);
         let belongs = |suite: &&&str| {
             let about = SUITES.iter().find(|entry| entry.0 == **suite).map_or(&[][..], |entry| entry.1);
-            place == Place::Host && ![CORE, ENGINES].contains(*suite)
-                || about.iter().any(|one| decides.contains(one))
+            place == Place::Host || about.iter().any(|one| decides.contains(one))
         };
         Self { place, suites: suites.iter().filter(belongs).map(|&suite| suite.to_owned()).collect() }
     }
 
-    /// What a shell runs here, which finds each program at the path that `program` tells. Lines around a program's
-    /// output say which one it is, and how it ended.
-    pub fn script(&self, program: impl Fn(&str) -> String) -> String {
+    /// What a shell runs here, where `command` runs a program. Lines around a program's output say which one it is, and
+    /// how it ended.
+    pub fn script(&self, command: impl Fn(&str) -> String) -> String {
         let world = match self.place {
-            Place::Guest(World::V1 | World::Hybrid | World::SystemdV1, _) => "export WORLD=host\n",
+            Place::Guest(World::V1 | World::Hybrid, _) => "export WORLD=host\n",
             _ => "",
         };
         let mut script = format!("exec 2>&1\n{world}");
@@ -124,14 +105,11 @@ impl Row {
             let without = missing.as_ref().map(Missing::assignment).unwrap_or_default();
             let left_out = self.place.exceptions(suite, missing.as_ref());
             let skip: String = left_out.iter().map(|(test, _)| format!(" --skip {test}")).collect();
-            let (seconds, words) = match suite {
-                ENGINES => (ENGINES_SECONDS, "systemd".to_owned()),
-                _ => (SUITE_SECONDS, format!("--show-output --exact{skip}")),
-            };
             script += &format!(
-                "echo '=== suite {}'\n{without} timeout {seconds} '{}' {words}\necho \"=== status $?\"\n",
+                "echo '=== suite {}'\n{without} timeout {SUITE_SECONDS} {} --show-output --exact{skip}\n\
+                 echo \"=== status $?\"\n",
                 title(suite, missing.as_ref()),
-                program(suite),
+                command(suite),
             );
         }
         script
@@ -154,9 +132,6 @@ impl Row {
         self.place.runs().into_iter().flat_map(of_run)
     }
 }
-
-/// The library's own tests, which cargo runs on the host.
-const CORE: &str = "runtime_core";
 
 /// What the report reads before the output of a program: its name, and what sets this run apart from others.
 fn title(suite: &str, missing: Option<&Missing>) -> String {
@@ -182,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_host_runs_each_program_once() {
-        assert_eq!(Row::usual(Place::Host, SUITES).suites, ["harness", "lifecycle", "list", "sandbox"]);
+        assert_eq!(Row::usual(Place::Host, SUITES).suites, SUITES);
         assert_eq!(lines(Place::Host, "/bin/harness").len(), 1);
     }
 
