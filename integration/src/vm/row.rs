@@ -35,9 +35,11 @@ pub struct Row {
     pub suites: Vec<String>,
 }
 
-/// How long each program of tests may take, and the one that drives engines.
+/// How long each program of tests may take; the one that drives engines; and each where systemd makes a dozen cgroups
+/// for a container, which takes some four seconds of an emulated processor.
 const SUITE_SECONDS: u64 = 600;
 const ENGINES_SECONDS: u64 = 2400;
+const SYSTEMD_V1_SECONDS: u64 = 1800;
 
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,8 +95,16 @@ impl Row {
 
     /// How long its machine may take.
     pub(super) fn time(&self) -> Duration {
-        let engines = if self.has_engines() { ENGINES_SECONDS } else { 0 };
-        Duration::from_secs(1500 + engines)
+        let longest = self.suites.iter().map(|suite| self.seconds(suite)).max();
+        Duration::from_secs(900 + longest.unwrap_or(SUITE_SECONDS))
+    }
+
+    fn seconds(&self, suite: &str) -> u64 {
+        match self.place {
+            _ if suite == ENGINES => ENGINES_SECONDS,
+            Place::Guest(World::SystemdV1, _) => SYSTEMD_V1_SECONDS,
+            _ => SUITE_SECONDS,
+        }
     }
 
     fn has_engines(&self) -> bool {
@@ -124,10 +134,11 @@ impl Row {
             let without = missing.as_ref().map(Missing::assignment).unwrap_or_default();
             let left_out = self.place.exceptions(suite, missing.as_ref());
             let skip: String = left_out.iter().map(|(test, _)| format!(" --skip {test}")).collect();
-            let (seconds, words) = match suite {
-                ENGINES => (ENGINES_SECONDS, "systemd".to_owned()),
-                _ => (SUITE_SECONDS, format!("--show-output --exact{skip}")),
+            let words = match suite {
+                ENGINES => "systemd".to_owned(),
+                _ => format!("--show-output --exact{skip}"),
             };
+            let seconds = self.seconds(suite);
             script += &format!(
                 "echo '=== suite {}'\n{without} timeout {seconds} '{}' {words}\necho \"=== status $?\"\n",
                 title(suite, missing.as_ref()),

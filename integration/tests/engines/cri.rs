@@ -1,11 +1,11 @@
 //! containerd's CRI plugin: what a kubelet asks for.
 
+use integration::engines::case::judge;
 use integration::engines::containerd::Containerd;
 use integration::engines::cri::Client;
 use integration::engines::image::IMAGE;
 use integration::engines::protobuf::{Answer, Message};
 use integration::engines::report::Run;
-use integration::engines::case::judge;
 use integration::engines::{Case, Room, Subject, case};
 
 use crate::docker::soon;
