@@ -91,6 +91,15 @@ fn his_own_systemd_makes_the_unit_and_forgets_it() {
     nothing_is_left(&test);
 }
 
+/// Waits for the end of processes that earlier commands have left.
+fn alone(container: &Container<'_>) {
+    // The container's own program, and a child of it.
+    let usual = 2;
+    let count = || container.cgroup_file("pids", "pids.current").and_then(|text| text.parse::<u32>().ok());
+    let alone = || count().is_some_and(|count| count <= usual).then_some(());
+    leaks::soon(DEADLINE, alone).expect("the others end");
+}
+
 #[test]
 fn limits_are_felt_whatever_happens_to_his_systemd() {
     let Some(test) = test_of_login() else { return };
@@ -101,6 +110,7 @@ fn limits_are_felt_whatever_happens_to_his_systemd() {
     });
     let container = start(&test, &bundle);
     let feel = || {
+        alone(&container);
         let fill = |mebibytes| {
             let script = format!("dd if=/dev/zero of=/dev/null bs={mebibytes}M count=1 2>/dev/null; echo $?");
             exec(&test, &container, &script)

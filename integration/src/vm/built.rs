@@ -21,7 +21,8 @@ impl Built {
     /// # Errors
     /// When it doesn't build.
     pub fn new() -> io::Result<Self> {
-        let all = artifacts(&["test", "--workspace", "--no-run"])?;
+        let mut all = artifacts(&["test", "--workspace", "--no-run"])?;
+        all.extend(artifacts(&["test", "--package", "integration", "--test", "engines", "--no-run"])?);
         let (tests, mut programs): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.test);
         programs.retain(|one| one.name != RUNTIME);
         programs.extend(artifacts(&["build", "--package", "runtime-cli", "--bin", RUNTIME])?);

@@ -1,12 +1,13 @@
 //! One place and the tests that run in it.
 
 use std::fmt;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::matrix::{EXCEPTIONS, ROWS, SUITES, Where};
+use super::matrix::{CHOSEN, ENGINES, EXCEPTIONS, ROWS, SUITES, Where};
 use super::report::Case;
-use super::{Guest, Kernel, World};
+use super::{Guest, Image, Kernel, World};
 use crate::engines::Verdict;
 use crate::missing::{Missing, told};
 
@@ -34,8 +35,11 @@ pub struct Row {
     pub suites: Vec<String>,
 }
 
-/// How long each program of tests may take.
-const SUITE_SECONDS: u32 = 600;
+/// How long each program of tests may take; the one that drives engines; and each where systemd makes a dozen cgroups
+/// for a container, which takes some four seconds of an emulated processor.
+const SUITE_SECONDS: u64 = 600;
+const ENGINES_SECONDS: u64 = 2400;
+const SYSTEMD_V1_SECONDS: u64 = 1800;
 
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +55,7 @@ impl fmt::Display for Place {
 
 impl Place {
     /// Its machine, unless that is this one.
-    pub fn guest(self) -> Option<Guest> {
+    pub(super) fn guest(self) -> Option<Guest> {
         let (world, kernel) = match self {
             Place::Guest(world, kernel) => (world, kernel),
             Place::Users(kernel) => (World::V2, kernel),
@@ -83,12 +87,36 @@ impl Place {
 }
 
 impl Row {
+    /// Its machine, unless that is this one, with what its programs need.
+    pub fn guest(&self) -> Option<Guest> {
+        let image = if self.has_engines() { Image::Engines } else { Image::Plain };
+        self.place.guest().map(|guest| Guest { image, ..guest })
+    }
+
+    /// How long its machine may take.
+    pub(super) fn time(&self) -> Duration {
+        let longest = self.suites.iter().map(|suite| self.seconds(suite)).max();
+        Duration::from_secs(900 + longest.unwrap_or(SUITE_SECONDS))
+    }
+
+    fn seconds(&self, suite: &str) -> u64 {
+        match self.place {
+            _ if suite == ENGINES => ENGINES_SECONDS,
+            Place::Guest(World::SystemdV1, _) => SYSTEMD_V1_SECONDS,
+            _ => SUITE_SECONDS,
+        }
+    }
+
+    fn has_engines(&self) -> bool {
+        self.suites.iter().any(|suite| suite == ENGINES)
+    }
+
     /// What of these programs the matrix lets this place run.
     pub(super) fn usual(place: Place, suites: &[&str]) -> Self {
-        let decides = ROWS.iter().find(|row| row.0 == place).map_or(&[][..], |row| row.1);
+        let decides = ROWS.iter().chain(CHOSEN).find(|row| row.0 == place).map_or(&[][..], |row| row.1);
         let belongs = |suite: &&&str| {
             let about = SUITES.iter().find(|entry| entry.0 == **suite).map_or(&[][..], |entry| entry.1);
-            place == Place::Host || about.iter().any(|one| decides.contains(one))
+            place == Place::Host && **suite != ENGINES || about.iter().any(|one| decides.contains(one))
         };
         Self { place, suites: suites.iter().filter(belongs).map(|&suite| suite.to_owned()).collect() }
     }
@@ -97,7 +125,7 @@ impl Row {
     /// how it ended.
     pub fn script(&self, command: impl Fn(&str) -> String) -> String {
         let world = match self.place {
-            Place::Guest(World::V1 | World::Hybrid, _) => "export WORLD=host\n",
+            Place::Guest(World::V1 | World::Hybrid | World::SystemdV1, _) => "export WORLD=host\n",
             _ => "",
         };
         let mut script = format!("exec 2>&1\n{world}");
@@ -105,9 +133,13 @@ impl Row {
             let without = missing.as_ref().map(Missing::assignment).unwrap_or_default();
             let left_out = self.place.exceptions(suite, missing.as_ref());
             let skip: String = left_out.iter().map(|(test, _)| format!(" --skip {test}")).collect();
+            let words = match suite {
+                ENGINES => "systemd".to_owned(),
+                _ => format!("--show-output --exact{skip}"),
+            };
+            let seconds = self.seconds(suite);
             script += &format!(
-                "echo '=== suite {}'\n{without} timeout {SUITE_SECONDS} {} --show-output --exact{skip}\n\
-                 echo \"=== status $?\"\n",
+                "echo '=== suite {}'\n{without} timeout {seconds} {} {words}\necho \"=== status $?\"\n",
                 title(suite, missing.as_ref()),
                 command(suite),
             );
