@@ -8,13 +8,11 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 # The packages of Debian that are needed, each behind a file that is there when it is installed.
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
 run test test-long defences bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
-bench: NEEDS += /usr/bin/strace=strace
+test test-long defences bench: NEEDS += /usr/bin/strace=strace
 # Somebody sits at a terminal.
 test test-engines: NEEDS += tmux=tmux
 # Users other than root map ids.
 test test-long defences: NEEDS += newuidmap=uidmap
-# What is executed, and which paths are used, is seen by tracing.
-test test-long defences: NEEDS += strace=strace
 # Engines, and what they and their tests call; a program is looked for in PATH.
 test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini containerd=containerd podman=podman buildah=buildah \
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \

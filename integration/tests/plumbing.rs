@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 
@@ -259,11 +260,10 @@ fn privileges_that_the_caller_has_not_are_refused() {
         let copy = test.directory.join("runtime");
         fs::copy(&integration::runtime::runtime().path, &copy).expect("a file can be copied");
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o4755)).expect("a mode can be set");
-        let as_user = |command: &mut Command| {
-            command.uid(1000).gid(1000);
-        };
-        let root = text(&test.state_root());
-        let refused = test.program(&copy, &["--root", &root, "list"]).with(as_user).run();
+        let user = ["--reuid", "1000", "--regid", "1000", "--clear-groups"];
+        let (copy, root) = (text(&copy), text(&test.state_root()));
+        let command = [&user[..], &[&copy, "--root", &root, "list"]].concat();
+        let refused = test.program(Path::new("/usr/bin/setpriv"), &command).run();
         refused.fails_with(&["privileges that its caller hasn't"]);
     });
 }

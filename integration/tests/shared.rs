@@ -108,8 +108,10 @@ fn what_follows_a_mount_happens_to_that_mount() {
         let volume = test.directory.join("volume");
         let before = mode(&place.join("below"));
         let attacker = Attacker::exchanging(vec![(volume.join("x"), volume.join("link"))]);
-        for _ in 0..ROUNDS {
-            test.run(&bundle);
+        // After each mount there is time enough.
+        let slowly = "exec strace -f -qq -o /dev/null -e trace=mount -e inject=mount:delay_exit=10000 \"$@\"";
+        for _ in 0..ROUNDS / 2 {
+            test.call_by(slowly, &["run", "--bundle", &text(&bundle.path), &test.fresh()]).run();
         }
         attacker.stop();
         assert_eq!(mode(&place.join("below")), before, "{options:?}");
