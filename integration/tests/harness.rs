@@ -113,7 +113,9 @@ fn tells(act: impl FnOnce(&Sentinel)) -> bool {
 fn whatever_happens_to_a_sentinel_is_told() {
     assert!(!tells(|_| {}));
     assert!(tells(|sentinel| fs::write(sentinel.join("new"), "").expect("a file can be written")));
-    assert!(tells(|sentinel| fs::write(sentinel.join("below/deep"), "other\n").expect("a file can be written")));
+    assert!(tells(
+        |sentinel| fs::write(sentinel.join("below/deep"), "other\n").expect("a file can be written")
+    ));
     assert!(tells(|sentinel| chown(sentinel.join("null"), Some(1), None).expect("root may give away")));
     assert!(tells(|sentinel| drop(fs::read(sentinel.join("passwd")))));
     assert!(tells(|sentinel| {

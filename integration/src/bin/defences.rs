@@ -92,7 +92,7 @@ impl Run {
         match (advisory.standing, failed.len()) {
             (Standing::Elsewhere(_), _) => "–".to_owned(),
             (Standing::Partly(_), 0) => "holds, in part".to_owned(),
-        (_, 0) => "holds".to_owned(),
+            (_, 0) => "holds".to_owned(),
             (_, failed) if failed == advisory.tests.len() => "**fails**".to_owned(),
             (_, failed) => format!("**fails** {failed} of {}", advisory.tests.len()),
         }
