@@ -153,8 +153,10 @@ fn handing<'a>(files: &'a [File]) -> impl FnOnce(&mut Command) + 'a {
         }
         Ok(())
     };
-    // SAFETY: what is called makes system calls only.
-    |command| unsafe { _ = command.pre_exec(hand) }
+    |command| {
+        // SAFETY: what is called makes system calls only.
+        unsafe { command.pre_exec(hand) };
+    }
 }
 
 /// What a program holds besides the standard streams.

@@ -50,7 +50,8 @@ fn cve_2025_31133_cve_2025_62161_masks_are_not_the_containers_null_device() {
     on_each_resolver(|test| {
         let sentinel = Sentinel::new(test);
         let before = fs::read(CORE_PATTERN).expect("it can be read");
-        let nulls: [(&str, &dyn Fn(&Path)); 6] = [
+        type Make<'a> = &'a dyn Fn(&Path);
+        let nulls: [(&str, Make<'_>); 6] = [
             ("a link to a file of the host", &|path| {
                 symlink(sentinel.join("core_pattern"), path).expect("a link")
             }),

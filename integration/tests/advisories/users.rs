@@ -94,8 +94,11 @@ fn cve_2022_2989_cve_2022_36109_cve_2023_25173_groups_are_neither_lost_nor_won()
     assert_eq!(says(&test, &container, &["-u", "3:9", "-g", "6"], script), "9 5 6 7\n");
 }
 
+/// Makes a file at a path.
+type Make<'a> = Box<dyn Fn(&Path) + 'a>;
+
 /// What an image may have for its files of users.
-fn odd_files(sentinel: &Sentinel) -> [(&'static str, Box<dyn Fn(&Path) + '_>); 5] {
+fn odd_files(sentinel: &Sentinel) -> [(&'static str, Make<'_>); 5] {
     [
         ("a pipe", Box::new(|path| mkfifoat(CWD, path, 0o666.into()).expect("a pipe can be made"))),
         ("a directory", Box::new(|path| fs::create_dir(path).expect("a directory can be made"))),
