@@ -50,21 +50,21 @@ test: root needs components
 	$(CARGO) clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps
 	$(CARGO) package --package runtime-core --offline --allow-dirty
-	$(CARGO) test --workspace --exclude integration --no-fail-fast
-	$(CARGO) run --quiet --package integration --bin vm -- test
+	$(CARGO) test --workspace --doc
+	$(CARGO) run --quiet --bin vm -- test
 	$(MAKE) --no-print-directory test-engines
 
 test-engines: root needs
-	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
+	PEERS='$(PEERS)' $(CARGO) test --workspace --test engines -- $(ARGS)
 
 test-vm: root needs
-	$(CARGO) run --quiet --package integration --bin vm -- test $(ARGS)
+	$(CARGO) run --quiet --bin vm -- test $(ARGS)
 
 vm: root needs
-	$(CARGO) run --quiet --package integration --bin vm -- prepare
+	$(CARGO) run --quiet --bin vm -- prepare
 
 memory: root needs
-	PEERS='$(PEERS)' $(CARGO) run --quiet --package integration --bin vm -- memory
+	PEERS='$(PEERS)' $(CARGO) run --quiet --bin vm -- memory
 
 bench: root needs
 	$(CARGO) build --release --package runtime-cli --package integration

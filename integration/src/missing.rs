@@ -25,6 +25,9 @@ const CALLS: [(&str, &[libc::c_long]); 9] = [
 /// 6.15 brought another one, which whoever doesn't know `open_tree` doesn't know either.
 const OPEN_TREE_ATTR: libc::c_long = 467;
 
+/// Nothing else tells that a process is the one that was meant.
+const WITHOUT_OLDER_WAY: &str = "pidfd_open";
+
 /// How a missing call is told: by kernels, and by sandboxes that know nothing better.
 pub const ANSWERS: [Errno; 2] = [Errno::NOSYS, Errno::PERM];
 
@@ -43,18 +46,19 @@ impl Missing {
     /// # Panics
     /// When one of them can't be taken away.
     pub fn these(errno: Errno, calls: &[&str]) -> Self {
-        let known = |name: &&str| entry(name).unwrap_or_else(|| panic!("{name} has no older way")).0;
+        let known = |name: &&str| entry(name).unwrap_or_else(|| panic!("{name} can't be taken away")).0;
         Self { errno, calls: calls.iter().map(known).collect() }
     }
 
-    /// All of them.
+    /// All that have an older way.
     pub fn all(errno: Errno) -> Self {
-        Self { errno, calls: CALLS.map(|(name, _)| name).to_vec() }
+        let names = CALLS.iter().map(|(name, _)| *name);
+        Self { errno, calls: names.filter(|name| *name != WITHOUT_OLDER_WAY).collect() }
     }
 
     /// Each of them alone.
     pub fn each(errno: Errno) -> impl Iterator<Item = Self> {
-        CALLS.into_iter().map(move |(name, _)| Self { errno, calls: vec![name] })
+        Self::all(errno).calls.into_iter().map(move |name| Self { errno, calls: vec![name] })
     }
 
     /// What the environment takes away from all tests.
@@ -99,7 +103,8 @@ impl FromStr for Missing {
     fn from_str(text: &str) -> Result<Self, String> {
         let (errno, names) = text.split_once(':').ok_or("there is no colon")?;
         let errno = ANSWERS.into_iter().find(|one| told(*one) == errno).ok_or("no such errno")?;
-        let known = |name| entry(name).map(|found| found.0).ok_or_else(|| format!("{name} has no older way"));
+        let known =
+            |name| entry(name).map(|found| found.0).ok_or_else(|| format!("{name} can't be taken away"));
         Ok(Self { errno, calls: names.split(',').map(known).collect::<Result<_, _>>()? })
     }
 }

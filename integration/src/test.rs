@@ -84,13 +84,12 @@ impl Test {
     }
 
     /// What takes system calls away from the program that follows, if anything does.
-    fn launcher(&self) -> Vec<String> {
-        let Some(missing) = &self.missing else { return Vec::new() };
-        let launcher = match self.user {
+    fn launcher(&self, missing: Option<&Missing>) -> Vec<String> {
+        let place = match self.user {
             Some(_) => user::WITHOUT.into(),
             None => text(&binaries().join("without")),
         };
-        vec![launcher, missing.to_string()]
+        missing.map(|missing| vec![place, missing.to_string()]).unwrap_or_default()
     }
 
     /// A test whose commands are run by an ordinary user who may make no cgroup.
@@ -150,16 +149,29 @@ impl Test {
 
     /// A command of the runtime, ready to be run: global options, then these arguments.
     pub fn call(&self, arguments: &[&str]) -> Call {
-        let root = self.state_root();
-        let root = root.to_str().expect("the test's directory is plain text");
-        let runtime = text(&self.binary());
-        self.launched(&[&[runtime.as_str(), "--root", root], arguments].concat())
+        self.launched(self.missing.as_ref(), &self.words(&[], arguments))
     }
 
-    /// These words as a command, with or without a launcher before them.
-    fn launched(&self, words: &[&str]) -> Call {
-        let launcher = self.launcher();
-        let words: Vec<&str> = launcher.iter().map(String::as_str).chain(words.iter().copied()).collect();
+    /// The same, where other system calls are missing than for the rest of the test.
+    pub fn call_without(&self, missing: &Missing, arguments: &[&str]) -> Call {
+        self.launched(Some(missing), &self.words(&[], arguments))
+    }
+
+    /// A command of the runtime that a shell executes by `exec "$@"`, after whatever the script prepares.
+    pub fn call_by(&self, script: &str, arguments: &[&str]) -> Call {
+        self.launched(self.missing.as_ref(), &self.words(&["/bin/sh", "-c", script, "sh"], arguments))
+    }
+
+    /// A command line of the runtime.
+    fn words(&self, before: &[&str], arguments: &[&str]) -> Vec<String> {
+        let own = [text(&self.binary()), "--root".into(), text(&self.state_root())];
+        let words = before.iter().map(|&word| word.into()).chain(own);
+        words.chain(arguments.iter().map(|&word| word.into())).collect()
+    }
+
+    fn launched(&self, missing: Option<&Missing>, words: &[String]) -> Call {
+        let all = [self.launcher(missing), words.to_vec()].concat();
+        let words: Vec<&str> = all.iter().map(String::as_str).collect();
         self.program(Path::new(words[0]), &words[1..])
     }
 
@@ -177,13 +189,6 @@ impl Test {
         }
         .env(leaks::MARK, &self.mark)
         .env("TMPDIR", self.directory.join("tmp"))
-    }
-
-    /// A command of the runtime that a shell executes by `exec "$@"`, after whatever the script prepares.
-    pub fn call_by(&self, script: &str, arguments: &[&str]) -> Call {
-        let runtime = text(&self.binary());
-        let root = text(&self.state_root());
-        self.launched(&[&["/bin/sh", "-c", script, "sh", &runtime, "--root", &root], arguments].concat())
     }
 
     /// Runs a command of the runtime.

@@ -1,6 +1,6 @@
 //! Old kernels, and sandboxes that don't know newer system calls: the sandbox is the same without them, or refused.
 
-use integration::bundle::mount;
+use integration::bundle::{mount, shell};
 use integration::expected::{Expected, probe};
 use integration::missing::ANSWERS;
 use integration::{Missing, Test, World};
@@ -55,4 +55,24 @@ fn what_has_no_older_way_is_refused() {
     let test = Test::new().without(Errno::NOSYS, &["mount_setattr"]);
     let refused = test.run_with(|config| mount(config, "/mnt", "none", "/usr", &["rbind", "rro"]));
     refused.fails_with(&["recursive mount options need mount_setattr"]);
+}
+
+#[test]
+fn where_processes_cannot_be_told_apart_nothing_is_done_to_them() {
+    for (errno, world) in
+        ANSWERS.into_iter().flat_map(|errno| World::all().into_iter().map(move |world| (errno, world)))
+    {
+        let test = Test::at(world);
+        let container = test.start(&test.bundle(|config| shell(config, "echo up; sleep 1000")));
+        container.has_said("up");
+        let id = container.id.as_str();
+        let missing = Missing::these(errno, &["pidfd_open"]);
+        for arguments in
+            [&["kill", id, "TERM"][..], &["kill", "--all", id, "TERM"], &["exec", id, "true"], &["wait", id]]
+        {
+            let outcome = test.call_without(&missing, arguments).run();
+            outcome.fails_with(&["cannot open process"]);
+        }
+        assert_eq!(container.status(), "running", "{world:?}");
+    }
 }

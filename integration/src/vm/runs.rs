@@ -81,9 +81,9 @@ fn kernel(place: Place) -> String {
 
 /// As cargo would run them, but for the runtime, which is built already.
 fn on_host(row: &Row, built: &Built) -> io::Result<Vec<u8>> {
-    let script = row.script(|suite| built.test(suite).display().to_string());
+    let script = row.script(|suite| built.test(suite));
     let mut shell = Command::new("sh");
-    shell.args(["-c", &script]).env("RUNTIME", built.runtime()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    shell.args(["-c", &script]).env("RUNTIME", built.runtime());
     Ok(shell.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?.stdout)
 }
 

@@ -42,11 +42,7 @@ impl Identity {
     pub fn open(&self) -> Result<Option<OwnedFd>> {
         // A damaged file may say anything.
         let Some(pid) = Pid::from_raw(self.pid.max(0)) else { return Ok(None) };
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            // The number is free, or belongs to a thread by now.
-            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
-            pidfd => pidfd.doing(|| format!("cannot open process {pid}"))?,
-        };
+        let Some(pidfd) = handle(pid)? else { return Ok(None) };
         // Looked at after opening: what the descriptor refers to can't change any more.
         Ok(self.is_alive()?.then_some(pidfd))
     }
@@ -78,6 +74,18 @@ impl Identity {
         let stat = Stat::of(self.pid).doing(|| format!("cannot read /proc/{}/stat", self.pid))?;
         let ours = stat.filter(|stat| stat.start_time == self.start_time && stat.ended());
         Ok(ours.map(|stat| stat.exit_code))
+    }
+}
+
+/// The process that has this number now, or nothing.
+///
+/// # Errors
+/// There are no descriptors left, or the call is missing.
+pub(crate) fn handle(pid: Pid) -> Result<Option<OwnedFd>> {
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        // The number is free, or belongs to a thread by now.
+        Err(Errno::SRCH | Errno::INVAL) => Ok(None),
+        pidfd => pidfd.map(Some).doing(|| format!("cannot open process {pid}")),
     }
 }
 
