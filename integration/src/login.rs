@@ -58,23 +58,13 @@ impl Login {
         }
     }
 
+    /// A busy machine's logind may answer too late, and then he is let in without a session.
     fn new() -> Self {
-        let mut session = Command::new("runuser")
-            .args(["--login", NAME, "--command", "echo $$; exec cat"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("runuser can be run");
-        claim(session.id().cast_signed());
-        let mut said = String::new();
-        let output = session.stdout.take().expect("it is a pipe");
-        BufReader::new(output).read_line(&mut said).expect("a pipe can be read");
-        let place = fs::read_to_string(format!("/proc/{}/cgroup", said.trim())).expect("the session began");
-        let place = place.trim().trim_start_matches("0::");
-        assert!(place.contains("/session-"), "{NAME} has no session: {place}");
+        const ATTEMPTS: usize = 3;
+        let (cgroup, session) = (0..ATTEMPTS).find_map(|_| log_in()).expect("logind makes a session");
         let bus = || Path::new(&format!("{}/bus", run_directory())).exists().then_some(());
         soon(PATIENCE, bus).expect("the systemd of a user comes up");
-        let procs = File::options().write(true).open(format!("/sys/fs/cgroup{place}/cgroup.procs"));
+        let procs = File::options().write(true).open(format!("/sys/fs/cgroup{cgroup}/cgroup.procs"));
         Self { procs: procs.expect("a session takes processes"), _session: session }
     }
 
@@ -92,6 +82,23 @@ impl Login {
             Ok(set_thread_res_uid(uid, uid, uid)?)
         }
     }
+}
+
+/// The first process of a session, and the session's cgroup, unless it has none.
+fn log_in() -> Option<(String, Child)> {
+    let mut session = Command::new("runuser")
+        .args(["--login", NAME, "--command", "echo $$; exec cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("runuser can be run");
+    claim(session.id().cast_signed());
+    let mut said = String::new();
+    let output = session.stdout.take().expect("it is a pipe");
+    BufReader::new(output).read_line(&mut said).expect("a pipe can be read");
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", said.trim())).expect("the session began");
+    let cgroup = cgroup.trim().trim_start_matches("0::").to_owned();
+    cgroup.contains("/session-").then_some((cgroup, session))
 }
 
 /// What his session has told his commands.

@@ -28,7 +28,8 @@ fn bundle(test: &Test, edit: impl FnOnce(&mut Value)) -> (Bundle, String) {
     let name = test.fresh();
     let bundle = test.bundle(|config| {
         mapped(config, login::ids());
-        shell(config, "echo up; sleep 1000");
+        // The shell stays, and collects what others leave.
+        shell(config, "echo up; sleep 1000; true");
         config["linux"]["cgroupsPath"] = json!(format!(":{}:{name}", test.mark));
         edit(config);
     });
