@@ -200,5 +200,6 @@ fn a_namespace_of_another_kind_is_not_taken_for_it() {
         said.fails_with(&[&format!("cannot open the {kind} namespace {path}")]);
     }
     let file = json!({"type": "pid", "path": "/etc/passwd"});
-    test.run_with(|config| namespace(config, "pid", Some(file))).fails_with(&["the pid namespace /etc/passwd"]);
+    test.run_with(|config| namespace(config, "pid", Some(file)))
+        .fails_with(&["the pid namespace /etc/passwd"]);
 }

@@ -66,7 +66,8 @@ fn no_mode_and_no_owner_is_set_behind_a_link_that_takes_a_devices_place() {
         let bundle = test.bundle(|config| {
             with_bare_dev(config);
             if owned {
-                let device = json!({"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "uid": 7, "gid": 7});
+                let device =
+                    json!({"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "uid": 7, "gid": 7});
                 config["linux"]["devices"] = json!([device]);
             }
         });
@@ -152,7 +153,8 @@ fn a_copy_has_the_owners_modes_and_attributes_of_what_it_covers() {
     own(&data.join("tool"), 0o4750);
     own(&data, 0o710);
     // CAP_NET_RAW, effective and permitted, in the second version's form.
-    let capability: Vec<u8> = [0x0200_0001u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let capability: Vec<u8> =
+        [0x0200_0001u32, 1 << 13, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
     let name = "security.capability";
     lsetxattr(data.join("tool"), name, &capability, XattrFlags::empty()).expect("root may");
     let container = test.start(&bundle);
