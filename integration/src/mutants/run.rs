@@ -131,7 +131,9 @@ fn programs(chosen: &[usize]) -> Result<BTreeMap<String, PathBuf>, String> {
     cargo
         .args(["test", "--package", "integration", "--no-run", "--message-format", "json"])
         .current_dir(workspace());
-    names.iter().for_each(|name| drop(cargo.args(["--test", name])));
+    for name in &names {
+        cargo.args(["--test", name]);
+    }
     let output = cargo.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
