@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, makedev, mknodat, renameat_with};
 
 use crate::test::Test;
@@ -59,8 +59,9 @@ impl Sentinel {
         let before = snapshot(&path);
         let watch =
             inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).expect("files can be watched");
-        for directory in before.iter().filter(|(_, entry)| entry.is_directory).map(|(path, _)| path) {
-            inotify::add_watch(&watch, directory, every_event()).expect("a directory can be watched");
+        // A file may be reached by other names than those in the directory.
+        for place in before.keys() {
+            inotify::add_watch(&watch, place, every_event()).expect("a file can be watched");
         }
         Self { path, before, watch }
     }
@@ -117,12 +118,12 @@ fn every_event() -> WatchFlags {
         | WatchFlags::MOVE_SELF
         | WatchFlags::OPEN
         | WatchFlags::CLOSE
+        | WatchFlags::DONT_FOLLOW
 }
 
 /// All that can be told of a file, except when it was read.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
-    is_directory: bool,
     place: (u64, u64),
     mode: u32,
     owner: (u32, u32),
@@ -147,7 +148,6 @@ fn add(path: &Path, all: &mut BTreeMap<PathBuf, Entry>) {
         entries.for_each(|entry| add(&entry.path(), all));
     }
     let entry = Entry {
-        is_directory: found.is_dir(),
         place: (found.dev(), found.ino()),
         mode: found.mode(),
         owner: (found.uid(), found.gid()),
@@ -185,7 +185,11 @@ impl Attacker {
 
     /// Somebody who exchanges the two names of each pair; both are there at every moment.
     pub fn exchanging(pairs: Vec<(PathBuf, PathBuf)>) -> Self {
-        Self::repeating(move || pairs.iter().for_each(|(one, other)| drop(exchange(one, other))))
+        Self::repeating(move || {
+            for (one, other) in &pairs {
+                let _ = exchange(one, other);
+            }
+        })
     }
 
     /// Ends it; how often it was done.

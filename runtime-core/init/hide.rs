@@ -7,8 +7,8 @@ use crate::mounts;
 use crate::paths::Root;
 use crate::step::{Call, Resolve};
 use crate::sys::{
-    self, ATTRIBUTE_READ_ONLY, Answer, Errno, Fd, HERE, MountChange, Status, file_type, mount_flag, old_mounts,
-    open,
+    self, ATTRIBUTE_READ_ONLY, Answer, Errno, Fd, HERE, MountChange, Status, file_type, mount_flag,
+    old_mounts, open,
 };
 use crate::wire::List;
 

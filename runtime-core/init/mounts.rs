@@ -165,21 +165,15 @@ struct Place {
 }
 
 fn open_target(root: &Root, at: &Target<Borrowed<'_>>, create: Create) -> Outcome<Place> {
-    let make = || {
-        let made = root.create(at.path, create, MADE_MODE, at.resolve);
-        made.map(|target| Place { target, made: true })
-    };
-    if at.fresh {
-        return make();
-    }
-    let target = match root.try_open(at.path, open::PATH, at.resolve) {
-        Err(Errno::NOENT) => return make(),
-        found => found.of(Call::Open)?,
-    };
-    // A symlink may have led onto a procfs: a mount there could swallow label and parameter writes (CVE-2019-16884).
+    let make = || root.create(at.path, create, MADE_MODE, at.resolve);
+    let found = if at.fresh { Err(Errno::NOENT) } else { root.try_open(at.path, open::PATH, at.resolve) };
+    let made = matches!(found, Err(Errno::NOENT));
+    let target = if made { make()? } else { found.of(Call::Open)? };
+    // A symlink may have led onto a procfs, one even that was put there while the rest was made: a mount there could swallow
+    // label and parameter writes (CVE-2019-16884).
     let may_be_redirected = at.resolve == Resolve::InRoot && !at.on_proc;
     if may_be_redirected && sys::filesystem_magic(&target).of(Call::Stat)? == sys::PROC_MAGIC {
         return Err(Fault::new(Call::NotOnProc, Errno::PERM));
     }
-    Ok(Place { target, made: false })
+    Ok(Place { target, made })
 }

@@ -38,7 +38,9 @@ impl Root {
             Resolve::NoSymlinks => resolve::IN_ROOT | resolve::NO_SYMLINKS,
         };
         match sys::openat2(self.0.raw(), path, flags, 0, rules) {
-            Err(errno) if errno.is_missing_call() || errno == Errno::AGAIN => walk::open(&self.0, path, flags, how),
+            Err(errno) if errno.is_missing_call() || errno == Errno::AGAIN => {
+                walk::open(&self.0, path, flags, how)
+            }
             answer => answer,
         }
     }

@@ -4,8 +4,8 @@ use core::ffi::CStr;
 
 use super::arch::number;
 use super::calls::{
-    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Answer, EMPTY, Errno, Fd, HERE, address, address_mut, call, descriptor, done,
-    text,
+    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Answer, EMPTY, Errno, Fd, HERE, address, address_mut, call,
+    descriptor, done, text,
 };
 
 /// `open` flags.

@@ -3,7 +3,9 @@
 use core::ffi::CStr;
 
 use super::arch::number;
-use super::calls::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Answer, EMPTY, Errno, Fd, HERE, address, call, descriptor, done, text};
+use super::calls::{
+    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Answer, EMPTY, Errno, Fd, HERE, address, call, descriptor, done, text,
+};
 use super::files::{fchdir, open, openat, openat2, resolve};
 use super::old_mounts;
 

@@ -6,8 +6,8 @@ use core::ffi::CStr;
 use super::arch::number;
 use super::calls::{Answer, Errno, Fd, HERE, address, address_mut, call, done, text};
 use super::files::{filesystem, open, openat, status};
-use super::procfs::enter_descriptors;
 use super::mounts::{MountChange, propagation};
+use super::procfs::enter_descriptors;
 
 const REMOUNT: u64 = 1 << 5;
 const BIND: u64 = 1 << 12;

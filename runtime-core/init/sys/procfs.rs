@@ -4,7 +4,8 @@ use core::ffi::CStr;
 
 use super::calls::{Answer, Errno, Fd, HERE};
 use super::files::{
-    filesystem_magic, fchdir, file_type, mount_id_at, open, openat, openat2, readlinkat, resolve, status, status_at,
+    fchdir, file_type, filesystem_magic, mount_id_at, open, openat, openat2, readlinkat, resolve, status,
+    status_at,
 };
 
 /// The magic number of procfs.

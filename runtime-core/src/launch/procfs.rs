@@ -185,4 +185,36 @@ mod tests {
         assert_eq!(read(own_pid(), "oom_score_adj").unwrap(), before);
         assert!(write(own_pid(), "oom_score_adj", "x").is_err());
     }
+
+    /// Runs a test of this program once more, in a mount namespace of its own that a script has prepared; `$$` is the
+    /// process id that it has.
+    fn again(name: &str, script: &str) {
+        let me = std::env::current_exe().unwrap();
+        let name = format!("launch::procfs::tests::{name}");
+        let script = format!("{script} && exec \"$@\"");
+        let all = ["--mount", "sh", "-c", &script, "sh", me.to_str().unwrap(), "--exact", &name];
+        let output = std::process::Command::new("unshare").args(all).env("PREPARED", "1").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    #[test]
+    fn a_decoy_gets_nothing() {
+        if std::env::var_os("PREPARED").is_none() {
+            let decoy = std::env::temp_dir().join(format!("decoy-of-{}", std::process::id()));
+            for place in ["/proc/$$/oom_score_adj", "/proc"] {
+                let (file, directory) = (decoy.join("oom_score_adj"), decoy.join("x"));
+                std::fs::create_dir_all(&directory).unwrap();
+                std::fs::write(&file, "777").unwrap();
+                let source = if place == "/proc" { &decoy } else { &file };
+                again("a_decoy_gets_nothing", &format!("mount --bind {} {place}", source.display()));
+                assert_eq!(std::fs::read_to_string(&file).unwrap(), "777", "{place}");
+                std::fs::remove_dir_all(&decoy).unwrap();
+            }
+            return;
+        }
+        let before = read(own_pid(), "oom_score_adj").unwrap();
+        assert_ne!(before.trim(), "777");
+        write_oom_score_adj(own_pid(), 555).unwrap();
+        assert_eq!(read(own_pid(), "oom_score_adj").unwrap().trim(), "555");
+    }
 }
