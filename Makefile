@@ -26,13 +26,14 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: help run test test-engines test-vm vm bench build man install clean root needs components
+.PHONY: help run test test-engines test-mutants test-vm vm bench build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
+	@echo 'make test-mutants  takes one defence after the other out of a copy, and sees whether a test notices; ARGS chooses'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
@@ -53,6 +54,9 @@ test: root needs components
 
 test-engines: root needs
 	PEERS='$(PEERS)' $(CARGO) test --package integration --test engines -- $(ARGS)
+
+test-mutants: root needs
+	$(CARGO) run --quiet --package integration --bin mutants -- $(ARGS)
 
 test-vm: root needs
 	$(CARGO) run --quiet --package integration --bin vm -- test $(ARGS)

@@ -218,10 +218,7 @@ fn cgroups_that_are_read_only_or_absent_are_told() {
         run_among_mounts(&test, &fine(&test), "mount -o remount,bind,ro /sys/fs/cgroup"),
         &["read-only file system"],
     );
-    is_refused(
-        run_among_mounts(&test, &fine(&test), "umount -l /sys/fs/cgroup"),
-        &["cgroup"],
-    );
+    is_refused(run_among_mounts(&test, &fine(&test), "umount -l /sys/fs/cgroup"), &["cgroup"]);
     is_refused(run_among_mounts(&test, &fine(&test), "mount -t tmpfs tmpfs /sys"), &["cgroup"]);
 }
 

@@ -4,6 +4,7 @@
 mod build;
 mod mixtures;
 mod page;
+mod room;
 mod run;
 mod table;
 
