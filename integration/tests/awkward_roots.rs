@@ -76,16 +76,16 @@ fn a_destination_that_dangles_is_made_where_it_leads_inside() {
 #[test]
 fn the_path_of_the_root_may_be_spelt_in_any_way() {
     let test = Test::new();
-    for path in
-        ["rootfs/", "./rootfs", "../BUNDLE/rootfs", "rootfs/../rootfs//", "link", "link/", "chain/rootfs"]
-    {
+    for path in ["rootfs/", "./rootfs", "../BUNDLE/rootfs", "rootfs/../rootfs//", "link", "chain/rootfs"] {
         let bundle = fine(&test, |_| {});
         let name = bundle.path.file_name().and_then(|name| name.to_str()).expect("plain text").to_owned();
         symlink("rootfs", bundle.path.join("link")).expect("the bundle is ours");
         symlink(".", bundle.path.join("chain")).expect("the bundle is ours");
         let mut bundle = bundle;
         bundle.edit(|config| config["root"]["path"] = json!(path.replace("BUNDLE", &name)));
-        is_fine(test.run(&bundle));
+        // Whoever may change a link chooses the root: the directory itself has to be named.
+        let outcome = test.run(&bundle);
+        if path == "link" { is_refused(outcome, &["symlink"]) } else { is_fine(outcome) }
     }
 }
 
@@ -205,6 +205,7 @@ fn a_thousand_mounts_are_made() {
             mount(config, &format!("/many/{number}"), "tmpfs", "tmpfs", &["size=4k"]);
             mount(config, &format!("/bound/{number}"), "bind", "/etc", &["bind", "ro"]);
         }
+        config["process"]["rlimits"] = json!([]);
         shell(config, "wc -l </proc/self/mountinfo");
     });
     let (path, id) = (text(&bundle.path), test.fresh());
@@ -227,14 +228,4 @@ fn a_root_that_belongs_to_other_users_is_mapped_by_its_mount() {
         shell(config, "stat -c %u /mapped");
     });
     assert_eq!(test.run(&bundle).ok().stdout, "1000\n");
-}
-
-#[test]
-fn the_root_may_be_served_by_fuse() {
-    let test = Test::new();
-    let mut bundle = fine(&test, |_| {});
-    bundle.edit(|config| config["root"]["path"] = json!("merged"));
-    let server = "mkdir $B/merged; fuse-overlayfs -o lowerdir=$B/rootfs $B/merged
-        status=0; \"$@\" || status=$?; umount -l $B/merged; exit $status";
-    is_fine(run_after(&test, &bundle, server));
 }

@@ -110,23 +110,17 @@ fn closed_streams_lead_to_nowhere_in_the_container() {
     let test = Test::new();
     let directory = test.directory.join("said");
     fs::create_dir(&directory).expect("the test's directory is ours");
-    for (number, closed) in ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"].into_iter().enumerate() {
+    // The harness gives nothing to read: standard input leads nowhere in any case.
+    for (closed, nowhere) in [("0<&-", "0"), ("1>&-", "01"), ("2>&-", "02"), ("0<&- 1>&- 2>&-", "012")] {
         let bundle = test.bundle(|config| {
             mount(config, "/said", "bind", &text(&directory), &["bind"]);
-            shell(config, &format!("ls /proc/self/fd >/said/{number}; for one in 0 1 2; do readlink /proc/$$/fd/$one; done >>/said/{number}"));
+            let look = "for one in 0 1 2; do [ /proc/$$/fd/$one -ef /dev/null ] && nowhere=$nowhere$one; done
+                echo $nowhere >/said/here";
+            shell(config, look);
         });
         run_after(&test, &bundle, &format!("exec {closed}")).ok();
-        let said = fs::read_to_string(directory.join(number.to_string())).expect("the container wrote it");
-        assert!(said.starts_with("0\n1\n2\n3\n/"), "{closed}: {said}");
-        let nowhere = said.lines().skip(4).filter(|line| *line == "/dev/null").count();
-        let wanted = if number == 3 {
-            3
-        } else if number == 0 {
-            1
-        } else {
-            2
-        };
-        assert_eq!(nowhere, wanted, "{closed}: {said}");
+        let said = fs::read_to_string(directory.join("here")).expect("the container wrote it");
+        assert_eq!(said.trim(), nowhere, "{closed}");
     }
 }
 
@@ -164,8 +158,8 @@ fn a_created_container_starts_with_few_descriptors() {
 fn limits_of_the_caller_are_survived_or_told() {
     let test = Test::new();
     is_fine(run_after(&test, &fine(&test), "ulimit -u 1"));
-    for pages in [4_000, 8_000, 16_000, 32_000, 64_000] {
-        let outcome = run_after(&test, &fine(&test), &format!("ulimit -v {pages}"));
+    for kilobytes in [16_000, 32_000, 64_000] {
+        let outcome = run_after(&test, &fine(&test), &format!("ulimit -v {kilobytes}"));
         is_fine_or_refused(outcome, &["memory"]);
     }
     for (limit, word) in [("-c 0", ""), ("-l 0", ""), ("-s 64", ""), ("-i 0", "")] {
@@ -206,7 +200,8 @@ fn another_proc_than_the_kernels_is_not_trusted() {
         &fine(&test),
         "mount -o remount,hidepid=2 /proc || mount -t proc -o hidepid=2 proc /proc",
     ));
-    is_fine(run_among_mounts(&test, &fine(&test), "mount -t proc -o subset=pid proc /proc"));
+    let processes_alone = run_among_mounts(&test, &fine(&test), "mount -t proc -o subset=pid proc /proc");
+    is_fine_or_refused(processes_alone, &["/proc/"]);
     is_fine(run_among_mounts(
         &test,
         &fine(&test),
@@ -221,10 +216,7 @@ fn cgroups_that_are_read_only_or_absent_are_told() {
         run_among_mounts(&test, &fine(&test), "mount -o remount,bind,ro /sys/fs/cgroup"),
         &["read-only file system"],
     );
-    is_refused(
-        run_among_mounts(&test, &fine(&test), "umount -l /sys/fs/cgroup; umount -l /sys/fs/cgroup || true"),
-        &["cgroup"],
-    );
+    is_refused(run_among_mounts(&test, &fine(&test), "umount -l /sys/fs/cgroup"), &["cgroup"]);
     is_refused(run_among_mounts(&test, &fine(&test), "mount -t tmpfs tmpfs /sys"), &["cgroup"]);
 }
 
@@ -298,14 +290,16 @@ fn containers_run_within_containers_three_levels_deep() {
     let runtime = text(&integration::runtime().path);
     let mut inner = fine(&test);
     for level in 1..=3 {
-        let below = text(&inner.path);
-        inner = test.bundle(|config| mighty(config, &runtime, &below, level));
+        let outer = test.bundle(|config| mighty(config, level));
+        fs::rename(&inner.path, outer.inside("inner")).expect("the root is ours");
+        fs::copy(&runtime, outer.inside("runtime")).expect("the root is ours");
+        inner = outer;
     }
     is_fine(test.run(&inner));
 }
 
 /// A container that may do what a runtime does.
-fn mighty(config: &mut Value, runtime: &str, bundle: &str, level: u32) {
+fn mighty(config: &mut Value, level: u32) {
     let all = json!(CAPABILITIES.map(|name| format!("CAP_{name}")).as_slice());
     config["process"]["capabilities"] = json!({"bounding": all, "permitted": all, "effective": all});
     config["root"]["readonly"] = json!(false);
@@ -317,8 +311,6 @@ fn mighty(config: &mut Value, runtime: &str, bundle: &str, level: u32) {
             mount["options"] = json!(["nosuid", "noexec", "nodev", "rw"]);
         }
     }
-    mount(config, "/inner", "bind", bundle, &["rbind"]);
-    mount(config, "/runtime", "bind", runtime, &["bind", "ro"]);
     mount(config, "/run", "tmpfs", "tmpfs", &["mode=755", "size=4m"]);
     shell(config, &format!("exec /runtime --root /run/state run --bundle /inner level{level}"));
 }

@@ -6,8 +6,20 @@ use serde_json::{Value, json};
 use super::capabilities::{Sets, number};
 use super::{Case, Wish, Wishes};
 
-/// Calls that some capability opens, and whether one over a user namespace of the process's own does.
-const PRIVILEGED: &[(&str, &[&str], bool)] = &[];
+/// Calls that a capability opens, and whether it does over namespaces of the process's own.
+const PRIVILEGED: [(&str, &str, bool); 11] = [
+    ("acct", "CAP_SYS_PACCT", false),
+    ("fanotify_init", "CAP_SYS_ADMIN", false),
+    ("fsopen", "CAP_SYS_ADMIN", true),
+    ("move_mount", "CAP_SYS_ADMIN", true),
+    ("pivot_root", "CAP_SYS_ADMIN", true),
+    ("reboot", "CAP_SYS_BOOT", true),
+    ("setdomainname", "CAP_SYS_ADMIN", true),
+    ("sethostname", "CAP_SYS_ADMIN", true),
+    ("swapoff", "CAP_SYS_ADMIN", false),
+    ("swapon", "CAP_SYS_ADMIN", false),
+    ("syslog", "CAP_SYSLOG", false),
+];
 
 /// The kernel's numbers of the errnos that profiles of the tests name.
 const ERRNOS: [(u64, &str); 3] = [(1, "EPERM"), (13, "EACCES"), (38, "ENOSYS")];
@@ -18,8 +30,8 @@ pub(super) fn foretell(case: &Case<'_>, wishes: &mut Wishes) {
     for (name, privileged) in outside.as_object().into_iter().flatten() {
         let bare = &case.caller.bare["syscalls"][name];
         let opened = PRIVILEGED.iter().find(|(call, ..)| call == name).is_some_and(|(_, by, anywhere)| {
-            let holds = |one: &&str| number(one).is_some_and(|number| effective & 1 << number != 0);
-            by.iter().any(|one| holds(one)) && (*anywhere || !case.in_user_namespace())
+            let holds = number(by).is_some_and(|number| effective & 1 << number != 0);
+            holds && (*anywhere || !case.in_user_namespace())
         });
         let wish = match case.asked("/linux/seccomp").map(|profile| verdict(profile, name)) {
             None | Some(Verdict::Allowed) => Wish::Is(if opened { privileged.clone() } else { bare.clone() }),
@@ -27,6 +39,14 @@ pub(super) fn foretell(case: &Case<'_>, wishes: &mut Wishes) {
             Some(Verdict::Depends) => Wish::Something("its rule looks at arguments"),
         };
         wishes.wish(format!("/syscalls/{name}"), wish);
+    }
+}
+
+/// The answer of a filter that lets nobody make this call.
+pub(super) fn refusal(case: &Case<'_>, call: &str) -> Option<String> {
+    match verdict(case.asked("/linux/seccomp")?, call) {
+        Verdict::Refused(errno) => Some(errno),
+        Verdict::Allowed | Verdict::Depends => None,
     }
 }
 

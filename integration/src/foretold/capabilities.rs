@@ -21,7 +21,11 @@ impl Sets {
             let names = case.texts(&format!("/process/capabilities/{set}"));
             names.filter_map(number).fold(0, |all, number| all | 1 << number)
         };
-        let possible = case.caller.at("/capabilities/bounding").as_u64().unwrap_or_default();
+        // In a user namespace all are there again.
+        let possible = match case.in_user_namespace() {
+            true => (1 << CAPABILITIES.len()) - 1,
+            false => case.caller.at("/capabilities/bounding").as_u64().unwrap_or_default(),
+        };
         let (bounding, before) = (asked("bounding") & possible, asked("permitted") & possible);
         let inheritable = asked("inheritable") & possible;
         let ambient = asked("ambient") & before & inheritable;

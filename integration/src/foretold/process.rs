@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Case, Space, Wish, Wishes};
+use super::{Case, Space, Wish, Wishes, calls};
 
 /// The namespaces by their names in a configuration and in `/proc`; some have a link for children besides.
 const NAMESPACES: [(&str, &[&str]); 8] = [
@@ -41,7 +41,8 @@ fn identity(case: &Case<'_>, wishes: &mut Wishes) {
     wishes.is("/groups", &json!(groups));
     wishes.is("/umask", &case.or("/process/user/umask", json!(0o22)));
     // Made while the process is root, in its user namespace if it has one.
-    wishes.is("/keyring", &json!(format!("keyring;0;0;3f1b0000;_ses.{}", case.id)));
+    let keyring = format!("keyring;0;0;3f1b0000;_ses.{}", case.id);
+    wishes.is("/keyring", &json!(calls::refusal(case, "keyctl").unwrap_or(keyring)));
 }
 
 fn given(case: &Case<'_>, wishes: &mut Wishes) {
@@ -79,6 +80,9 @@ fn given(case: &Case<'_>, wishes: &mut Wishes) {
 }
 
 fn memory_policy(case: &Case<'_>, wishes: &mut Wishes) {
+    if let Some(errno) = calls::refusal(case, "get_mempolicy") {
+        return wishes.is("/memoryPolicy", &json!(errno));
+    }
     let number = |mode: &str| {
         ["MPOL_DEFAULT", "MPOL_PREFERRED", "MPOL_BIND", "MPOL_INTERLEAVE"].iter().position(|one| *one == mode)
     };

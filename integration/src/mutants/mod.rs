@@ -4,10 +4,10 @@
 mod build;
 mod mixtures;
 mod page;
+mod room;
 mod run;
 mod table;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use run::run;
@@ -50,19 +50,16 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a member lies in its workspace").to_owned()
 }
 
-/// A file of the workspace.
-///
-/// # Panics
-/// When it can't be read.
-fn read(path: &str) -> String {
-    fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
 
     use super::*;
+
+    fn read(path: &str) -> String {
+        fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
 
     #[test]
     fn each_replacement_fits_the_source_and_none_is_in_the_way_of_another() {

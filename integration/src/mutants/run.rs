@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::build::{Copy, mixture, results};
 use super::mixtures::{BUILDS, MOST, code};
 use super::page::{self, Verdict};
-use super::{MUTANTS, Mutant, workspace};
+use super::{MUTANTS, Mutant, room, workspace};
 
 /// Fewer are built one by one.
 const FEW: usize = 8;
@@ -28,6 +28,7 @@ enum End {
 /// The copy can't be made, or a test that should pass doesn't.
 pub fn run(words: &[String]) -> Result<bool, String> {
     assert!(MUTANTS.len() <= MOST, "more mutants than can be told apart");
+    room::enter().map_err(|error| format!("cannot make a room for mutants: {error}"))?;
     let is_chosen = |mutant: &Mutant| {
         words.is_empty()
             || words.iter().any(|word| mutant.defence == word || mutant.loss.contains(word.as_str()))
@@ -131,7 +132,9 @@ fn programs(chosen: &[usize]) -> Result<BTreeMap<String, PathBuf>, String> {
     cargo
         .args(["test", "--package", "integration", "--no-run", "--message-format", "json"])
         .current_dir(workspace());
-    names.iter().for_each(|name| drop(cargo.args(["--test", name])));
+    for name in &names {
+        cargo.args(["--test", name]);
+    }
     let output = cargo.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
