@@ -22,7 +22,7 @@ use super::operation::Operation;
 use super::shape::Shape;
 use super::trial::{Usual, Verdict};
 use crate::bpf;
-use crate::bundle::base;
+use crate::bundle::{self, base};
 use crate::runtime::{Kind, runtime};
 use crate::world::World;
 
@@ -83,6 +83,7 @@ const SPOILT: i32 = 3;
 /// When something other than the runtime fails.
 pub fn wage(choice: &Choice) -> io::Result<()> {
     fs::create_dir_all(&choice.results)?;
+    bundle::prepare();
     let begun = Instant::now();
     let (mut busy, mut failed) = (0, 0);
     for (number, combination) in choice.combinations.iter().enumerate() {

@@ -298,7 +298,6 @@ impl Walk<'_> {
         let born = self.born()?;
         match born.dialogue.hear_of_newborn(born.process.pidfd.as_fd()).doing(lost)? {
             (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
-                self.due = Due::Word;
                 let born = self.born_mut()?;
                 born.memory.take();
                 let former = std::mem::replace(&mut born.process.pidfd, pidfd);
