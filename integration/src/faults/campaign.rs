@@ -66,7 +66,7 @@ pub struct Choice {
 type Task = (Point, Fault);
 
 /// So long may a keeper be silent.
-const SILENCE: Duration = Duration::from_secs(40);
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// So often may a keeper end before its work is done without having done any.
 const FRUITLESS: u32 = 3;

@@ -181,8 +181,10 @@ impl Keeper {
     }
 
     /// What the container's program has said, wherever its standard output is.
-    pub fn said(&self) -> String {
-        if let Some((_, master)) = self.receiver.try_receive() {
+    pub fn said(&mut self) -> String {
+        let sent = self.receiver.try_receive().map(|(_, master)| master);
+        // That of a container which is started was sent when it was created.
+        if let Some(master) = sent.or_else(|| self.terminals.pop()) {
             return Terminal::of(master).to_the_end();
         }
         fs::read_to_string(self.place.run.join("output.out")).unwrap_or_default()
