@@ -9,8 +9,7 @@ use crate::step::Call;
 use crate::sys::{self, Birth};
 use crate::terminal;
 
-/// Returns in the newborn; the process that calls this ends. The newborn does nothing before the parent has told it to: one
-/// that nobody knows of, because its announcement failed, ends with the dialogue.
+/// Returns in the newborn; the process that calls this ends.
 pub fn emerge(dialogue: &Dialogue, step: u32, controls: bool) -> Outcome {
     match sys::bear_sibling().of(Call::Clone)? {
         Birth::Parent { pid, pidfd } => {
@@ -21,7 +20,6 @@ pub fn emerge(dialogue: &Dialogue, step: u32, controls: bool) -> Outcome {
             sys::exit(0)
         }
         Birth::Newborn => {
-            dialogue.await_word()?;
             sys::setsid().of(Call::Setsid)?;
             if controls {
                 terminal::control()?;

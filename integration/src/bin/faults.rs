@@ -14,7 +14,7 @@ use integration::faults::report;
 const USAGE: &str = "\
 faults [WORD ...]
     create start run run-detach exec kill pause resume update delete delete-force   commands
-    plain user mounts hooks terminal seccomp shared                                 shapes
+    plain user mounts hooks terminal seccomp shared joined                          shapes
     host unified                                                                    layouts of cgroups
     fault=kill|kill-after|error|lasting|short|storm|stop|ENOMEM|EIO+|...            faults
     at=PROCESS:ORDINAL   one point

@@ -22,7 +22,7 @@ use super::operation::Operation;
 use super::shape::Shape;
 use super::trial::{Usual, Verdict};
 use crate::bpf;
-use crate::bundle::base;
+use crate::bundle::{self, base};
 use crate::runtime::{Kind, runtime};
 use crate::world::World;
 
@@ -66,7 +66,7 @@ pub struct Choice {
 type Task = (Point, Fault);
 
 /// So long may a keeper be silent.
-const SILENCE: Duration = Duration::from_secs(40);
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// So often may a keeper end before its work is done without having done any.
 const FRUITLESS: u32 = 3;
@@ -83,6 +83,7 @@ const SPOILT: i32 = 3;
 /// When something other than the runtime fails.
 pub fn wage(choice: &Choice) -> io::Result<()> {
     fs::create_dir_all(&choice.results)?;
+    bundle::prepare();
     let begun = Instant::now();
     let (mut busy, mut failed) = (0, 0);
     for (number, combination) in choice.combinations.iter().enumerate() {

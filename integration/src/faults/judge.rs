@@ -66,6 +66,8 @@ fn compare(reference: &Value, report: &Value, place: &str, found: &mut Vec<Strin
             pairs.for_each(|(at, (one, other))| compare(one, other, &format!("{place}/{at}"), found));
         }
         _ if reference == report => {}
+        // What the specification leaves open, and init promises where there is no home to be found.
+        _ if place.starts_with("/env/") && report == "HOME=/" => {}
         _ => found.push(format!("{place} is {report}, not {reference}")),
     }
 }

@@ -93,9 +93,10 @@ impl Keeper {
     pub fn new(place: Place, world: World, operation: Operation, shape: Shape) -> io::Result<Self> {
         furnish(&place, world)?;
         let cgroup = format!("/{}/c", place.mark);
+        let holder = (shape == Shape::Joined).then(hold).transpose()?;
         let bundle = Bundle::new(place.bundle.clone(), &cgroup, |config| {
             config["process"]["args"] = operation.payload();
-            shape.form(config);
+            shape.form(config, holder);
         });
         drop(bundle);
         fs::write(place.run.join("resources"), resources())?;
@@ -189,8 +190,10 @@ impl Keeper {
     }
 
     /// What the container's program has said, wherever its standard output is.
-    pub fn said(&self) -> String {
-        if let Some((_, master)) = self.receiver.try_receive() {
+    pub fn said(&mut self) -> String {
+        let sent = self.receiver.try_receive().map(|(_, master)| master);
+        // That of a container which is started was sent when it was created.
+        if let Some(master) = sent.or_else(|| self.terminals.pop()) {
             return Terminal::of(master).to_the_end();
         }
         fs::read_to_string(self.place.run.join("output.out")).unwrap_or_default()
@@ -209,6 +212,15 @@ fn resources() -> &'static str {
         Some(_) => r#"{"pids": {"limit": 77}}"#,
         None => "{}",
     }
+}
+
+/// Somebody in namespaces of his own, which others can join; he ends with this process.
+fn hold() -> io::Result<i32> {
+    let arguments = ["--net", "--ipc", "--uts", "--pid", "--fork", "--kill-child", "sleep", "1000000"];
+    let keeper = Command::new("unshare").args(arguments).stdin(Stdio::null()).spawn()?;
+    let list = format!("/proc/{0}/task/{0}/children", keeper.id());
+    let child = || fs::read_to_string(&list).ok()?.trim().parse().ok();
+    crate::leaks::soon(DEADLINE, child).ok_or_else(|| io::Error::other("unshare starts no child"))
 }
 
 /// Between fork and exec: the same addresses each time, and somebody who watches.

@@ -13,6 +13,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct Baseline {
     mounts: String,
+    processes: BTreeSet<i32>,
     hierarchies: Vec<PathBuf>,
 }
 
@@ -20,12 +21,13 @@ impl Baseline {
     /// How things are.
     pub fn now() -> Self {
         let hierarchies = World::Host.hierarchies().into_iter().map(|hierarchy| hierarchy.root).collect();
-        Self { mounts: mounts(), hierarchies }
+        Self { mounts: mounts(), processes: processes().collect(), hierarchies }
     }
 
     /// Everything that is there and was not.
     pub fn left(&self, place: &Place) -> Vec<String> {
-        let mut left = processes();
+        let new = processes().filter(|pid| !self.processes.contains(pid));
+        let mut left: Vec<_> = new.filter_map(describe).collect();
         left.extend(self.cgroups(place).iter().map(|path| format!("cgroup {}", path.display())));
         left.extend(files(place));
         let now = mounts();
@@ -89,11 +91,10 @@ fn remove(path: &Path) {
     }
 }
 
-/// Everybody in our pid namespace but ourselves.
-fn processes() -> Vec<String> {
+/// Everybody in our pid namespace.
+fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    numbers.filter(|&pid| pid != 1).filter_map(describe).collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// None when it is gone meanwhile.

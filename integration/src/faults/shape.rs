@@ -24,11 +24,13 @@ pub enum Shape {
     Seccomp,
     /// Without namespaces for pids, IPC and cgroups.
     Shared,
+    /// In namespaces that are there already.
+    Joined,
 }
 
 impl Shape {
     /// All shapes.
-    pub const ALL: [Shape; 7] = [
+    pub const ALL: [Shape; 8] = [
         Shape::Plain,
         Shape::User,
         Shape::Mounts,
@@ -36,6 +38,7 @@ impl Shape {
         Shape::Terminal,
         Shape::Seccomp,
         Shape::Shared,
+        Shape::Joined,
     ];
 
     /// The word that chooses it.
@@ -48,11 +51,12 @@ impl Shape {
             Shape::Terminal => "terminal",
             Shape::Seccomp => "seccomp",
             Shape::Shared => "shared",
+            Shape::Joined => "joined",
         }
     }
 
-    /// Gives a configuration this shape.
-    pub fn form(self, config: &mut Value) {
+    /// Gives a configuration this shape; the process is the one whose namespaces can be joined.
+    pub fn form(self, config: &mut Value, holder: Option<i32>) {
         match self {
             Shape::Plain => {}
             Shape::User => user_namespace(config),
@@ -60,8 +64,16 @@ impl Shape {
             Shape::Hooks => hooks(config),
             Shape::Terminal => config["process"]["terminal"] = json!(true),
             Shape::Seccomp => seccomp_and_devices(config),
+            Shape::Joined => holder.into_iter().for_each(|pid| join(config, pid)),
             Shape::Shared => ["pid", "ipc", "cgroup"].iter().for_each(|kind| namespace(config, kind, None)),
         }
+    }
+}
+
+fn join(config: &mut Value, holder: i32) {
+    for (kind, link) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid")] {
+        let path = format!("/proc/{holder}/ns/{link}");
+        namespace(config, kind, Some(json!({"type": kind, "path": path})));
     }
 }
 

@@ -282,7 +282,6 @@ impl Walk<'_> {
         self.give_due()?;
         match self.listen(|born| born.dialogue.hear_of_newborn(born.process.pidfd.as_fd()))? {
             (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
-                self.due = Due::Word;
                 let born = self.born_mut()?;
                 born.memory.take();
                 let former = std::mem::replace(&mut born.process.pidfd, pidfd);
