@@ -4,6 +4,7 @@
 //! first.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::{Write, stderr};
 use std::path::Path;
@@ -45,11 +46,11 @@ fn many(world: World, cycles: usize) {
     let _ = writeln!(stderr(), "cycles: {cycles} lives in {world:?}, 0 leaks; {}", change.join(", "));
     let tenth = lives.len().div_ceil(10);
     let (first, last) = (Tenth::of(&lives[..tenth]), Tenth::of(&lives[lives.len() - tenth..]));
-    let _ = writeln!(stderr(), "cycles: the first tenth {first:?}, the last {last:?}");
+    let _ = writeln!(stderr(), "cycles: the first tenth {first}, the last {last}");
     // Few lives tell of the machine's other work only.
     if cycles >= 1000 {
-        assert!(last.resident * 100 <= first.resident * 102, "init grows: {first:?}, {last:?}");
-        assert!(last.shortest * 4 <= first.shortest * 5, "lives take longer and longer: {first:?}, {last:?}");
+        assert!(last.resident * 100 <= first.resident * 102, "init grows: {first}, {last}");
+        assert!(last.shortest * 4 <= first.shortest * 5, "lives take longer and longer: {first}, {last}");
     }
 }
 
@@ -62,7 +63,6 @@ struct Life {
 }
 
 /// The costs of many lives. What others do on the machine makes some longer, and none shorter.
-#[derive(Debug)]
 struct Tenth {
     shortest: Duration,
     median: Duration,
@@ -78,6 +78,16 @@ impl Tenth {
         resident.sort_unstable();
         let at = |percent: usize| times[(times.len() - 1) * percent / 100];
         Self { shortest: at(0), median: at(50), p99: at(99), resident: resident[resident.len() / 2] }
+    }
+}
+
+impl fmt::Display for Tenth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shortest, median, p99, resident } = self;
+        write!(
+            f,
+            "{shortest:.1?} at least, {median:.1?} at the median, {p99:.1?} at p99, init of {resident} KiB"
+        )
     }
 }
 

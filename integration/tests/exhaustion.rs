@@ -135,7 +135,7 @@ fn a_container_lives_and_ends_though_the_state_directory_is_full() {
 
 /// A command that may have this many descriptors.
 fn with_descriptors(test: &Test, count: u32, line: &[&str]) -> Outcome {
-    test.call_by(&format!("ulimit -n {count}; exec \"$@\""), line).run()
+    test.call_by(&format!("ulimit -S -n {count}; exec \"$@\""), line).run()
 }
 
 /// A failure with a sentence, whatever it is.

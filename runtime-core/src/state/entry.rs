@@ -90,6 +90,13 @@ impl Entry {
         self.root.place(&self.id)
     }
 
+    /// Whether nobody has begun to make a container here.
+    pub(super) fn is_new(&self) -> Result<bool> {
+        let there = |name: &str| absent(statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW));
+        let doing = || format!("cannot look at {}", self.path().display());
+        Ok(there(INTENT).doing(doing)?.is_none() && there(STATE).doing(doing)?.is_none())
+    }
+
     /// Writes down what is about to be made. A killed writer may leave half of it: then nothing was made yet.
     ///
     /// # Errors

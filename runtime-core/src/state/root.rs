@@ -112,11 +112,20 @@ impl StateRoot {
                 made => made.doing(|| format!("cannot make {}", self.place(id).display()))?,
             }
             // A `delete --force` that came in between has removed it again.
-            if let Some(entry) = self.lock(id, CREATE_PATIENCE)? {
+            if let Some(entry) = self.claim(id)? {
                 return Ok(entry);
             }
         }
         Err(Error::Busy { id: id.to_string(), waited: begun.elapsed() })
+    }
+
+    /// Locks a directory that was just made, unless it was removed, and made again by another creator, who had its lock
+    /// first: then the container in it is that one's.
+    pub(super) fn claim(&self, id: &ContainerId) -> Result<Option<Entry>> {
+        match self.lock(id, CREATE_PATIENCE)? {
+            Some(entry) if !entry.is_new()? => Err(Error::Exists(id.to_string())),
+            entry => Ok(entry),
+        }
     }
 
     /// Locks a container, waiting for other commands to end for no longer than `patience`. `None` if there is no
