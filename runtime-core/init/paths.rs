@@ -174,6 +174,11 @@ impl PathBuffer {
         Some((start, start + length))
     }
 
+    /// Whether nothing stands behind `end`.
+    pub fn ends_at(&self, end: usize) -> bool {
+        end == self.length
+    }
+
     /// Where the path without its last component, of those before `end`, ends.
     pub fn parent_end(&self, end: usize) -> usize {
         let before = self.bytes().get(..end).unwrap_or_default();

@@ -9,7 +9,9 @@ use crate::paths::{MOST_LINKS, Name, PathBuffer};
 use crate::step::{Call, Resolve};
 use crate::sys::{self, Answer, Errno, Fd, file_type, open};
 
-/// Opens a path inside `root`, as `openat2` would.
+/// Opens a path inside `root`, as `openat2` would, which follows no magic link. What grows longer than a path may be,
+/// because of what its links say, is refused; so is an ordinary link in a directory of procfs, which can't be told from a
+/// magic one.
 #[cold]
 #[inline(never)]
 pub fn open(root: &Fd, path: &CStr, flags: usize, how: Resolve) -> Answer<Fd> {
@@ -17,6 +19,9 @@ pub fn open(root: &Fd, path: &CStr, flags: usize, how: Resolve) -> Answer<Fd> {
 }
 
 fn walk(root: &Fd, path: &CStr, flags: usize, how: Resolve) -> Outcome<Fd> {
+    if path.is_empty() {
+        return Err(refused(Errno::NOENT));
+    }
     let mut whole = PathBuffer::new(path.to_bytes())?;
     let mut links = 0;
     loop {
@@ -44,30 +49,35 @@ fn descend(root: &Fd, whole: &mut PathBuffer, flags: usize, how: Resolve) -> Out
     let mut current: Option<Fd> = None;
     let mut end = 0;
     while let Some((start, next)) = whole.component_after(end) {
+        let directory = current.as_ref().unwrap_or(root);
         match whole.part(start, next) {
             b"." => {
+                must_be_directory(directory)?;
                 whole.cut(start, next)?;
                 continue;
             }
             // What stands before it holds neither links nor dots any more.
             b".." => {
+                must_be_directory(directory)?;
                 whole.cut(whole.parent_end(start), next)?;
                 return Ok(Reached::Rewritten);
             }
             _ => {}
         }
-        let directory = current.as_ref().unwrap_or(root);
-        let name = Name::new(whole.part(start, next))?;
-        let is_last = whole.component_after(next).is_none();
+        let name = Name::new(whole.part(start, next));
+        if name.is_err() {
+            must_be_directory(directory)?;
+        }
+        let name = name?;
         let found = said(sys::openat(directory.raw(), name.text(), open::PATH | open::NOFOLLOW, 0))?;
         if said(sys::status(&found))?.file_type() == file_type::LINK {
-            if how == Resolve::NoSymlinks {
+            if how == Resolve::NoSymlinks || may_be_magic(directory)? {
                 return Err(refused(Errno::LOOP));
             }
             whole.follow(directory, &name, start, next)?;
             return Ok(Reached::Link);
         }
-        if is_last && flags & open::PATH == 0 {
+        if whole.ends_at(next) && flags & open::PATH == 0 {
             let flags = flags | open::NOFOLLOW;
             return said(sys::openat(directory.raw(), name.text(), flags, 0)).map(Reached::End);
         }
@@ -75,13 +85,28 @@ fn descend(root: &Fd, whole: &mut PathBuffer, flags: usize, how: Resolve) -> Out
         end = next;
     }
     let last = current.as_ref().unwrap_or(root);
-    if flags & open::DIRECTORY != 0 && said(sys::status(last))?.file_type() != file_type::DIRECTORY {
-        return Err(refused(Errno::NOTDIR));
+    // Something stands behind the last name: a slash, or dots that are gone by now.
+    if !whole.ends_at(end) || flags & open::DIRECTORY != 0 {
+        must_be_directory(last)?;
     }
     match current {
-        Some(found) => Ok(Reached::End(found)),
-        None => said(sys::openat(root.raw(), c".", flags, 0)).map(Reached::End),
+        Some(found) if flags & open::PATH != 0 => Ok(Reached::End(found)),
+        _ => said(sys::openat(last.raw(), c".", flags, 0)).map(Reached::End),
     }
+}
+
+fn must_be_directory(found: &Fd) -> Outcome {
+    match said(sys::status(found))?.file_type() {
+        file_type::DIRECTORY => Ok(()),
+        _ => Err(refused(Errno::NOTDIR)),
+    }
+}
+
+/// Whether a link in that directory may lead elsewhere than it says. In the topmost one of a procfs none does.
+fn may_be_magic(directory: &Fd) -> Outcome<bool> {
+    const TOP: u64 = 1;
+    let is_procfs = said(sys::filesystem_magic(directory))? == sys::PROC_MAGIC;
+    Ok(is_procfs && said(sys::status(directory))?.inode != TOP)
 }
 
 fn said<T>(answer: Answer<T>) -> Outcome<T> {
