@@ -8,7 +8,7 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 # The packages of Debian that are needed, each behind a file that is there when it is installed.
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
 run test bench: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
-bench: NEEDS += /usr/bin/strace=strace
+test bench: NEEDS += /usr/bin/strace=strace
 # Somebody sits at a terminal.
 test test-engines: NEEDS += tmux=tmux
 # Users other than root map ids.

@@ -14,6 +14,7 @@
 )]
 
 pub mod agent;
+pub mod attack;
 pub mod bpf;
 pub mod bundle;
 pub mod command;

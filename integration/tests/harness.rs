@@ -1,8 +1,12 @@
 //! The harness itself: what it is there to notice, it notices.
 
 use std::fs;
+use std::os::unix::fs::chown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 
+use integration::attack::{Attacker, Sentinel};
+use integration::command::DEADLINE;
 use integration::expected::{Expected, probe};
 use integration::{Test, World, leaks};
 use serde_json::{Value, json};
@@ -93,4 +97,43 @@ fn every_difference_from_the_configuration_is_noticed() {
 
 fn namespace(name: &str) -> Value {
     json!(fs::read_link(format!("/proc/self/ns/{name}")).expect("a link").to_string_lossy())
+}
+
+// Attacks ---------------------------------------------------------------------------------------------------------
+
+/// Whether dropping a sentinel fails after this was done to it.
+fn tells(act: impl FnOnce(&Sentinel)) -> bool {
+    let test = Test::new();
+    let sentinel = Sentinel::new(&test);
+    act(&sentinel);
+    catch_unwind(AssertUnwindSafe(|| drop(sentinel))).is_err()
+}
+
+#[test]
+fn whatever_happens_to_a_sentinel_is_told() {
+    assert!(!tells(|_| {}));
+    assert!(tells(|sentinel| fs::write(sentinel.join("new"), "").expect("a file can be written")));
+    assert!(tells(
+        |sentinel| fs::write(sentinel.join("below/deep"), "other\n").expect("a file can be written")
+    ));
+    assert!(tells(|sentinel| chown(sentinel.join("null"), Some(1), None).expect("root may give away")));
+    assert!(tells(|sentinel| drop(fs::read(sentinel.join("passwd")))));
+    assert!(tells(|sentinel| {
+        fs::create_dir(sentinel.join("brief")).expect("a directory can be made");
+        fs::remove_dir(sentinel.join("brief")).expect("it is empty");
+    }));
+}
+
+#[test]
+fn an_attacker_exchanges_until_he_is_stopped() {
+    let test = Test::new();
+    let [one, other] = ["one", "other"].map(|name| test.directory.join(name));
+    fs::write(&one, "one").expect("a file can be written");
+    fs::create_dir(&other).expect("a directory can be made");
+    let attacker = Attacker::exchanging(vec![(one.clone(), other.clone())]);
+    for seen in [true, false, true, false] {
+        assert!(leaks::soon(DEADLINE, || (one.is_dir() == seen).then_some(())).is_some());
+    }
+    attacker.stop();
+    assert!(one.exists() && other.exists());
 }

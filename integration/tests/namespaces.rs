@@ -188,3 +188,18 @@ fn a_time_namespace_has_its_offsets() {
         assert!(seconds > 1_000_000.0, "{uptime}");
     })]);
 }
+
+#[test]
+fn a_namespace_of_another_kind_is_not_taken_for_it() {
+    let test = Test::new();
+    for (kind, wrong) in [("pid", "ipc"), ("network", "uts"), ("ipc", "net")] {
+        let path = format!("/proc/self/ns/{wrong}");
+        let said = test.run_with(|config| {
+            namespace(config, kind, Some(json!({"type": kind, "path": path})));
+        });
+        said.fails_with(&[&format!("cannot open the {kind} namespace {path}")]);
+    }
+    let file = json!({"type": "pid", "path": "/etc/passwd"});
+    test.run_with(|config| namespace(config, "pid", Some(file)))
+        .fails_with(&["the pid namespace /etc/passwd"]);
+}

@@ -1,8 +1,9 @@
 //! What passes from the caller through the runtime into the container, and what doesn't.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 
@@ -232,4 +233,37 @@ fn a_command_in_the_foreground_dies_with_its_caller_and_the_container_lives_on()
     let container = Container::of(&test, &id, outcome);
     assert_eq!(container.status(), "running");
     end(container.pid);
+}
+
+#[test]
+fn a_caller_that_ignores_the_death_of_children_learns_how_the_container_ended() {
+    let test = Test::new();
+    let ignoring = "trap '' CHLD; exec \"$@\"";
+    let hook = json!({"path": "/bin/true"});
+    let bundle = test.bundle(|config| {
+        config["hooks"] = json!({"createRuntime": [hook], "poststart": [hook], "poststop": [hook]});
+        shell(config, "exit 7");
+    });
+    test.call_by(ignoring, &["run", "--bundle", &text(&bundle.path), &test.fresh()]).run().exits(7);
+    let sleeper = test.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"]));
+    let container = test.start(&sleeper);
+    test.call_by(ignoring, &["exec", &container.id, "sh", "-c", "exit 7"]).run().exits(7);
+    test.call_by(ignoring, &["kill", &container.id, "KILL"]).run().ok();
+    container.wait();
+    test.call_by(ignoring, &["delete", &container.id]).run().ok();
+}
+
+#[test]
+fn privileges_that_the_caller_has_not_are_refused() {
+    promise("a set-user-ID runtime does nothing", || {
+        let test = Test::new();
+        let copy = test.directory.join("runtime");
+        fs::copy(&integration::runtime::runtime().path, &copy).expect("a file can be copied");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o4755)).expect("a mode can be set");
+        let user = ["--reuid", "1000", "--regid", "1000", "--clear-groups"];
+        let (copy, root) = (text(&copy), text(&test.state_root()));
+        let command = [&user[..], &[&copy, "--root", &root, "list"]].concat();
+        let refused = test.program(Path::new("/usr/bin/setpriv"), &command).run();
+        refused.fails_with(&["privileges that its caller hasn't"]);
+    });
 }

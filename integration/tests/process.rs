@@ -1,6 +1,6 @@
 //! The process that a configuration describes.
 
-use integration::bundle::shell;
+use integration::bundle::{mount, shell};
 use integration::expected::{CAPABILITIES, probe};
 use integration::{Exit, Test, promise};
 use serde_json::{Value, json};
@@ -230,4 +230,35 @@ fn the_execution_domain_is_that_of_the_configuration() {
         shell(config, "cat /proc/self/personality");
     });
     assert_eq!(said.ok().stdout, "00000008\n");
+}
+
+#[test]
+fn a_container_may_have_few_descriptors() {
+    for limit in [5, 6, 12, 40, 96] {
+        let test = Test::new();
+        let bundle = test.bundle(|config| {
+            config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": limit, "hard": limit}]);
+            // Many mounts, so that init has opened many descriptors before.
+            for number in 0..30 {
+                mount(config, &format!("/dev/{number}"), "none", "/usr", &["rbind", "ro"]);
+            }
+            shell(config, "ulimit -n; echo $HOME");
+        });
+        let said = format!("{limit}\n/root\n");
+        assert_eq!(test.run(&bundle).ok().stdout, said, "run");
+        let container = test.start(&bundle);
+        assert_eq!(container.finish(), Exit::Code(0), "{}", container.stderr());
+        assert_eq!(container.stdout(), said, "create and start");
+    }
+}
+
+#[test]
+fn what_leaves_nothing_to_wait_on_is_refused() {
+    promise("a container that could not wait for its start", || {
+        let test = Test::new();
+        let bundle = test.bundle(|config| {
+            config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 4, "hard": 4}]);
+        });
+        test.try_create(&bundle).fails_with(&["needs 5 descriptors"]);
+    });
 }

@@ -31,12 +31,18 @@ use commands::{Session, Verb};
 use failure::Failure;
 use log::Log;
 use runtime_core::error::Context;
+use runtime_core::signals::heed_children;
 
 /// Does what the arguments of this process say; the answer is its exit status.
 pub fn command() -> u8 {
     open_standard_streams();
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     let mut log = Log::to_stderr();
+    if runtime_core::has_more_privileges_than_caller() {
+        log.error("a runtime does what it is told: it must not have privileges that its caller hasn't (set-user-ID bit, file capabilities)");
+        return 1;
+    }
+    heed_children();
     match obey(&arguments, &mut log) {
         Ok(status) => status,
         Err(failure) => {

@@ -68,14 +68,19 @@ impl Dialogue {
 
     /// Waits until `start` connects; the dialogue goes on with it.
     pub fn await_start(&mut self) -> Outcome {
+        // This may take long: nothing of the host is held open meanwhile, and no memory that isn't needed. It is closed
+        // before: nobody listens any more if there is no descriptor left for the listener.
+        self.close_all_else()?;
         let listener = self.take_loan()?;
-        // This may take long: nothing of the host is held open meanwhile, and no memory that isn't needed.
-        let (dialogue, listening) = (self.descriptor(), listener.raw() as u32);
-        sys::close_range(dialogue, listening - 1).of(Call::CloseRange)?;
-        sys::close_from(listening + 1).of(Call::CloseRange)?;
+        sys::close_range(self.descriptor(), self.descriptor()).of(Call::CloseRange)?;
         sys::give_back_stack();
         self.socket = sys::accept(&listener).of(Call::Accept)?;
         Ok(())
+    }
+
+    /// Closes what the program doesn't get, but for the dialogue, whose number is the first of these.
+    pub fn close_all_else(&self) -> Outcome {
+        sys::close_from(self.descriptor() + 1).of(Call::CloseRange)
     }
 
     /// Tells the parent what went wrong; if it is gone, nobody is left to tell.

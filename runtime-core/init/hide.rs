@@ -7,7 +7,8 @@ use crate::mounts;
 use crate::paths::Root;
 use crate::step::{Call, Resolve};
 use crate::sys::{
-    self, ATTRIBUTE_READ_ONLY, Answer, Errno, Fd, HERE, MountChange, file_type, mount_flag, old_mounts, open,
+    self, ATTRIBUTE_READ_ONLY, Answer, Errno, Fd, HERE, MountChange, Status, file_type, mount_flag,
+    old_mounts, open,
 };
 use crate::wire::List;
 
@@ -36,8 +37,10 @@ pub fn protect<'a>(root: &Root, paths: List<'a, &'a CStr>) -> Outcome {
 /// Without calls for mounts that aren't attached yet: first attached, then made read-only, which mounts below it aren't.
 #[cold]
 fn protect_afterwards(root: &Root, path: &CStr, target: &Fd) -> Outcome {
-    old_mounts::bind(target, target, true).of(Call::Mount)?;
-    let mount = root.open(path, open::PATH, Resolve::InRoot)?;
+    let mount = match mounts::bind(target, target, true)? {
+        Some(mount) => mount,
+        None => mounts::bound(root, target, target, path, Resolve::InRoot)?,
+    };
     sys::change_mount(&mount, READ_ONLY, false).of(Call::MountSetattr)
 }
 
@@ -55,22 +58,16 @@ fn readonly_tree(target: &Fd) -> Answer<Fd> {
 /// times: hosts with thousands of masked directories pay for one file system only.
 pub fn mask<'a>(root: &Root, paths: List<'a, &'a CStr>, parameters: &CStr) -> Outcome {
     let (mut null, mut empty) = (None, None);
-    each_existing(root, paths, |path, target| match sys::status(target).of(Call::Stat)?.file_type() {
-        file_type::DIRECTORY => match &empty {
-            Some(cover) => mounts::bind(cover, target, false).map(|_| ()),
-            None => {
-                mount_empty(target, parameters)?;
-                empty = Some(root.open(path, open::PATH, Resolve::InRoot)?);
-                Ok(())
-            }
-        },
-        _ => match &null {
-            Some(cover) => mounts::bind(cover, target, false).map(|_| ()),
-            None => {
-                null = Some(mount_null(target)?);
-                Ok(())
-            }
-        },
+    each_existing(root, paths, |_, target| {
+        let status = sys::status(target).of(Call::Stat)?;
+        let is_directory = status.file_type() == file_type::DIRECTORY;
+        let cover = if is_directory { &mut empty } else { &mut null };
+        match cover {
+            Some(cover) => return mounts::bind(cover, target, false).map(|_| ()),
+            None if is_directory => *cover = Some(mount_empty(target, &status, parameters)?),
+            None => *cover = Some(mount_null(target)?),
+        }
+        Ok(())
     })
 }
 
@@ -119,8 +116,9 @@ fn check_null(cover: &Fd) -> Outcome {
     if is_null { Ok(()) } else { Err(Fault::new(Call::RightNode, Errno::INVAL)) }
 }
 
-fn mount_empty(target: &Fd, parameters: &CStr) -> Outcome {
+fn mount_empty(target: &Fd, status: &Status, parameters: &CStr) -> Outcome<Fd> {
     let flags = mount_flag::READ_ONLY | mount_flag::NO_SUID | mount_flag::NO_DEV | mount_flag::NO_EXEC;
     sys::fchdir(target).of(Call::Chdir)?;
-    sys::mount_here(c"tmpfs", c"tmpfs", flags, parameters).of(Call::Mount)
+    sys::mount_here(c"tmpfs", c"tmpfs", flags, parameters).of(Call::Mount)?;
+    mounts::mounted_on(target, status)
 }

@@ -6,7 +6,7 @@ use crate::fault::{Fault, Of, Outcome};
 use crate::paths::Root;
 use crate::step::{Call, Labelled, Resolve};
 use crate::sys::{self, Errno, open};
-use crate::sysctl::{RULES, proc_directory, write_whole};
+use crate::sysctl::write_whole;
 
 /// Written to this thread's own files in the real procfs: a decoy would swallow the label, and the program would run
 /// without it (CVE-2019-16884, CVE-2025-52881). The module is asked whether it has taken it.
@@ -17,8 +17,8 @@ pub fn set(of: Labelled, label: &CStr) -> Outcome {
         Labelled::Process => c"attr/exec",
         Labelled::Keys => c"attr/keycreate",
     };
-    let thread = proc_directory(c"thread-self")?;
-    let file = sys::openat2(thread.raw(), path, open::READ_WRITE, 0, RULES).of(Call::Open)?;
+    let thread = sys::proc_directory(c"thread-self").of(Call::TrustedProc)?;
+    let file = sys::open_in_proc(&thread, path, open::READ_WRITE).of(Call::Open)?;
     write_whole(&file, label)?;
     match sys::read(&file, &mut [0]).of(Call::Read)? {
         0 => Err(Fault::new(Call::LabelTaken, Errno::INVAL)),
@@ -29,5 +29,5 @@ pub fn set(of: Labelled, label: &CStr) -> Outcome {
 /// For a file system that was there before it was mounted, so that it can't be mounted with a label.
 pub fn mount(root: &Root, path: &CStr, label: &CStr) -> Outcome {
     let mounted = root.open(path, open::DIRECTORY, Resolve::NoSymlinks)?;
-    sys::set_attribute(&mounted, c"security.selinux", label.to_bytes_with_nul()).of(Call::Setxattr)
+    sys::set_attribute(&mounted, c"security.selinux", label.to_bytes_with_nul()).of(Call::Xattr)
 }

@@ -144,7 +144,13 @@ impl<'a> Init<'a> {
             }
             Step::SetLabel { of, label } => labels::set(of, label),
             Step::LabelMount { path, label } => labels::mount(self.root()?, path, label),
-            Step::SetLimit { resource, soft, hard } => identity::set_limit(resource, soft, hard),
+            Step::SetLimit { resource, soft, hard } => {
+                // What was left open takes up the numbers of what is to be opened.
+                if sys::limits_descriptors(resource, soft) {
+                    self.dialogue.close_all_else()?;
+                }
+                identity::set_limit(resource, soft, hard)
+            }
             Step::FindProgram { candidates } => execute::find(candidates),
             Step::AwaitStart => self.dialogue.await_start(),
             Step::EnterContainer { kinds } => namespaces::enter(self.dialogue.take_loan()?, kinds.iter()),

@@ -6,7 +6,9 @@ use crate::copy_up;
 use crate::fault::{Fault, Of, Outcome};
 use crate::paths::Root;
 use crate::step::{Call, Create, Propagation, Resolve, Step, Target};
-use crate::sys::{self, Errno, Fd, MountChange, file_type, mount_flag as bit, old_mounts, open, propagation};
+use crate::sys::{
+    self, Errno, Fd, MountChange, Status, file_type, mount_flag as bit, old_mounts, open, propagation,
+};
 use crate::wire::Borrowed;
 
 /// Permission bits of mount points that had to be made.
@@ -35,24 +37,23 @@ pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
     else {
         return Err(Fault::malformed());
     };
-    // A directory that is made for the mount has no permissions to inherit.
-    let inherit_mode = inherit_mode && root.try_open(at.path, open::PATH, at.resolve).is_ok();
-    let covered = open_target(root, &at, at.create)?;
+    let Place { target: covered, made } = open_target(root, &at, at.create)?;
     // The mount point is the working directory: nothing is looked up between the check and the mount.
     sys::fchdir(&covered).of(Call::Chdir)?;
     match sys::mount_here(source, fstype, flags, data) {
-        Err(Errno::PERM | Errno::BUSY) if !instead.is_empty() => {
-            attach_instead(root, instead, &covered, &at, flags)?
-        }
+        Err(Errno::PERM | Errno::BUSY) if !instead.is_empty() => attach_instead(instead, &covered, flags)?,
         answer => answer.of(Call::Mount)?,
     }
+    // A directory that was made for the mount has no permissions to inherit.
+    let inherit_mode = inherit_mode && !made;
     if !inherit_mode && !copy_up && propagation.is_empty() {
         return Ok(());
     }
-    let mounted = root.open(at.path, open::PATH | open::DIRECTORY, at.resolve)?;
+    let status = sys::status(&covered).of(Call::Stat)?;
+    let mounted = mounted_on(&covered, &status)?;
+    let mounted = sys::openat(mounted.raw(), c".", open::DIRECTORY, 0).of(Call::Open)?;
     if inherit_mode {
-        let mode = u32::from(sys::status(&covered).of(Call::Stat)?.mode) & 0o7777;
-        sys::chmodat(&mounted, c".", mode).of(Call::Chmod)?;
+        sys::set_mode(&mounted, u32::from(status.mode) & 0o7777).of(Call::Chmod)?;
     }
     if copy_up {
         copy_up::copy(&covered, &mounted)?;
@@ -60,13 +61,20 @@ pub fn mount(root: &Root, step: Step<Borrowed<'_>>) -> Outcome {
     propagation.iter().try_for_each(|change| change_propagation(&mounted, change))
 }
 
+/// What was just mounted on an open directory, which is `covered`. If that was removed meanwhile, by whoever shares it,
+/// the mount is gone with it.
+pub fn mounted_on(directory: &Fd, covered: &Status) -> Outcome<Fd> {
+    let mounted = sys::uppermost(directory).of(Call::Open)?;
+    if sys::status(&mounted).of(Call::Stat)?.is_same(covered) {
+        return Err(Fault::new(Call::RightMount, Errno::NOENT));
+    }
+    Ok(mounted)
+}
+
 /// A part of the host's tree does what a file system of the container's own would have done, and may do no more.
-fn attach_instead(root: &Root, path: &CStr, target: &Fd, at: &Target<Borrowed<'_>>, flags: u64) -> Outcome {
+fn attach_instead(path: &CStr, target: &Fd, flags: u64) -> Outcome {
     let source = sys::openat(sys::HERE, path, open::PATH | open::DIRECTORY, 0).of(Call::Open)?;
-    let mounted = match bind(&source, target, false)? {
-        Some(tree) => tree,
-        None => root.open(at.path, open::PATH, at.resolve)?,
-    };
+    let mounted = bind_directory(&source, target, false)?;
     // As attributes they are the same numbers.
     let set = flags & (bit::READ_ONLY | bit::NO_SUID | bit::NO_DEV | bit::NO_EXEC);
     sys::change_mount(&mounted, MountChange { set, clear: 0, propagation: 0 }, false).of(Call::MountSetattr)
@@ -79,7 +87,7 @@ fn change_propagation(mount: &Fd, to: Propagation) -> Outcome {
 
 /// Attaches what the parent opened. What it is, is known only now: the mount point is made like it.
 pub fn attach(root: &Root, loan: Fd, at: Target<Borrowed<'_>>) -> Outcome {
-    let target = open_target(root, &at, like(&loan, at.create)?)?;
+    let Place { target, .. } = open_target(root, &at, like(&loan, at.create)?)?;
     match sys::move_mount(&loan, &target) {
         // Engines tell users what to do about a directory and a file that were mixed up; `mount` says so, this call not.
         Err(Errno::INVAL) if is_directory(&loan)? != is_directory(&target)? => {
@@ -110,11 +118,32 @@ pub fn attach_bound(root: &Root, loan: Fd, step: Step<Borrowed<'_>>) -> Outcome 
         return Err(Fault::malformed());
     };
     let source = old_mounts::reopen(&loan).of(Call::Open)?;
-    let target = open_target(root, &at, like(&source, at.create)?)?;
+    let Place { target, .. } = open_target(root, &at, like(&source, at.create)?)?;
     old_mounts::bind(&source, &target, recursive).of(Call::Mount)?;
-    let mounted = root.open(at.path, open::PATH, at.resolve)?;
+    let mounted = bound(root, &source, &target, at.path, at.resolve)?;
     propagation.iter().try_for_each(|change| change_propagation(&mounted, change))?;
     sys::change_mount(&mounted, MountChange { set, clear, propagation: 0 }, false).of(Call::MountSetattr)
+}
+
+/// The same for a directory; the bound mount in any case.
+pub fn bind_directory(source: &Fd, onto: &Fd, recursive: bool) -> Outcome<Fd> {
+    match bind(source, onto, recursive)? {
+        Some(tree) => Ok(tree),
+        None => sys::uppermost(onto).of(Call::Open),
+    }
+}
+
+/// What was just bound to a target by `mount` alone. From a file nothing leads to what covers it: its path is looked up
+/// once more, and has to lead to the same file in another mount.
+#[cold]
+pub fn bound(root: &Root, source: &Fd, target: &Fd, path: &CStr, how: Resolve) -> Outcome<Fd> {
+    if is_directory(target)? {
+        return sys::uppermost(target).of(Call::Open);
+    }
+    let found = root.open(path, open::PATH, how)?;
+    let is_same = sys::status(&found).of(Call::Stat)?.is_same(&sys::status(source).of(Call::Stat)?);
+    let covers = sys::mount_id(&found).of(Call::Stat)? != sys::mount_id(target).of(Call::Stat)?;
+    if is_same && covers { Ok(found) } else { Err(Fault::new(Call::RightMount, Errno::NOENT)) }
 }
 
 fn like(source: &Fd, create: Create) -> Outcome<Create> {
@@ -129,18 +158,22 @@ fn is_directory(fd: &Fd) -> Outcome<bool> {
     Ok(sys::status(fd).of(Call::Stat)?.file_type() == file_type::DIRECTORY)
 }
 
-fn open_target(root: &Root, at: &Target<Borrowed<'_>>, create: Create) -> Outcome<Fd> {
-    if at.fresh {
-        return root.create(at.path, create, MADE_MODE, at.resolve);
-    }
-    let target = match root.try_open(at.path, open::PATH, at.resolve) {
-        Err(Errno::NOENT) => return root.create(at.path, create, MADE_MODE, at.resolve),
-        found => found.of(Call::Open)?,
-    };
-    // A symlink may have led onto a procfs: a mount there could swallow label and parameter writes (CVE-2019-16884).
+/// Where something is mounted, and whether that had to be made.
+struct Place {
+    target: Fd,
+    made: bool,
+}
+
+fn open_target(root: &Root, at: &Target<Borrowed<'_>>, create: Create) -> Outcome<Place> {
+    let make = || root.create(at.path, create, MADE_MODE, at.resolve);
+    let found = if at.fresh { Err(Errno::NOENT) } else { root.try_open(at.path, open::PATH, at.resolve) };
+    let made = matches!(found, Err(Errno::NOENT));
+    let target = if made { make()? } else { found.of(Call::Open)? };
+    // A symlink may have led onto a procfs, one even that was put there while the rest was made: a mount there could swallow
+    // label and parameter writes (CVE-2019-16884).
     let may_be_redirected = at.resolve == Resolve::InRoot && !at.on_proc;
     if may_be_redirected && sys::filesystem_magic(&target).of(Call::Stat)? == sys::PROC_MAGIC {
         return Err(Fault::new(Call::NotOnProc, Errno::PERM));
     }
-    Ok(target)
+    Ok(Place { target, made })
 }

@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use crate::fault::{Of, Outcome};
 use crate::step::{Call, Namespace};
 use crate::sys::{self, Fd, open};
+use crate::sysctl::write_whole;
 
 const CLONE_NEWTIME: usize = 0x80;
 const CLONE_NEWCGROUP: usize = 0x0200_0000;
@@ -63,11 +64,11 @@ pub fn new_cgroup_namespace() -> Outcome {
 
 pub fn new_time_namespace(offsets: &CStr) -> Outcome {
     sys::unshare(CLONE_NEWTIME).of(Call::Unshare)?;
-    let myself = crate::sysctl::proc_directory(c"self")?;
-    let file = sys::openat(myself.raw(), c"timens_offsets", open::WRITE, 0).of(Call::Open)?;
-    sys::write(&file, offsets.to_bytes()).of(Call::Write)?;
+    let myself = sys::proc_directory(c"self").of(Call::TrustedProc)?;
+    let file = sys::open_in_proc(&myself, c"timens_offsets", open::WRITE).of(Call::Open)?;
+    write_whole(&file, offsets)?;
     // Only children would be born in it: this process enters by itself.
-    let namespace = sys::openat(myself.raw(), c"ns/time_for_children", 0, 0).of(Call::Open)?;
+    let namespace = sys::open_linked(&myself, c"ns", c"time_for_children").of(Call::Open)?;
     sys::setns(&namespace, CLONE_NEWTIME).of(Call::Setns)
 }
 

@@ -2,10 +2,10 @@
 
 use core::ffi::CStr;
 
-use crate::fault::{Of, Outcome};
+use crate::fault::{Fault, Of, Outcome};
 use crate::paths::Root;
 use crate::step::{Call, Create, Link, Node, NodeKind, Resolve};
-use crate::sys::{self, Answer, Errno, Fd, file_type};
+use crate::sys::{self, Answer, Errno, Fd, Status, file_type, open};
 use crate::wire::{Borrowed, List};
 
 pub fn make<'a>(
@@ -28,29 +28,55 @@ pub fn make<'a>(
     Ok(())
 }
 
+/// Makes a node. Others may share the directory and exchange its names, so that nothing is changed by its name: it would
+/// be changed whatever the name leads to by then. A node has its mode from its beginning, and one that is there already
+/// and is not as wanted makes room.
 fn make_node(directory: &Fd, node: &Node<Borrowed<'_>>, replace: bool) -> Outcome {
-    let mode = u32::from(type_bits(node.kind)) | node.mode;
-    match sys::mknodat(directory, node.name, mode, device(node.major, node.minor)) {
-        Err(Errno::EXIST) if is_this(directory, node)? => {
-            sys::chmodat(directory, node.name, node.mode).of(Call::Chmod)?;
-        }
-        Err(Errno::EXIST) if replace => {
-            sys::unlinkat(directory, node.name).of(Call::Unlink)?;
-            sys::mknodat(directory, node.name, mode, device(node.major, node.minor)).of(Call::Mknod)?;
+    match mknod(directory, node) {
+        Err(Errno::EXIST) => {
+            let status = sys::status_at(directory, node.name).of(Call::Stat)?;
+            let is_device = is_this(&status, node);
+            if is_device && is_as_wanted(&status, node) {
+                return Ok(());
+            }
+            if !is_device && !replace {
+                return Err(Fault::new(Call::Mknod, Errno::EXIST));
+            }
+            match sys::unlinkat(directory, node.name) {
+                // It is mounted there: whose it is, and who may use it, is up to where it comes from.
+                Err(Errno::BUSY) if is_device => return Ok(()),
+                answer => answer.of(Call::Unlink)?,
+            }
+            mknod(directory, node).of(Call::Mknod)?;
         }
         answer => answer.of(Call::Mknod)?,
     }
-    if (node.uid, node.gid) == (0, 0) {
-        return Ok(());
-    }
-    sys::chownat(directory, node.name, node.uid, node.gid).of(Call::Chown)
+    if (node.uid, node.gid) == (0, 0) { Ok(()) } else { give(directory, node) }
 }
 
-/// Whether the name already is the node that is wanted. A link is not, wherever it points to (CVE-2025-31133).
-fn is_this(directory: &Fd, node: &Node<Borrowed<'_>>) -> Outcome<bool> {
-    let status = sys::status_at(directory, node.name).of(Call::Stat)?;
-    Ok(status.file_type() == type_bits(node.kind)
-        && (status.device_major, status.device_minor) == (node.major, node.minor))
+fn mknod(directory: &Fd, node: &Node<Borrowed<'_>>) -> Answer<()> {
+    let mode = u32::from(type_bits(node.kind)) | node.mode;
+    sys::mknodat(directory, node.name, mode, device(node.major, node.minor))
+}
+
+/// Gives the node to its owner: by descriptor, and only if it is the one that was made.
+fn give(directory: &Fd, node: &Node<Borrowed<'_>>) -> Outcome {
+    let made = sys::openat(directory.raw(), node.name, open::PATH | open::NOFOLLOW, 0).of(Call::Open)?;
+    let status = sys::status(&made).of(Call::Stat)?;
+    if !is_this(&status, node) {
+        return Err(Fault::new(Call::RightNode, Errno::INVAL));
+    }
+    sys::chownat(&made, c"", node.uid, node.gid).of(Call::Chown)
+}
+
+/// Whether it is the node that is wanted. A link is not, wherever it points to (CVE-2025-31133).
+fn is_this(status: &Status, node: &Node<Borrowed<'_>>) -> bool {
+    status.file_type() == type_bits(node.kind)
+        && (status.device_major, status.device_minor) == (node.major, node.minor)
+}
+
+fn is_as_wanted(status: &Status, node: &Node<Borrowed<'_>>) -> bool {
+    (u32::from(status.mode & 0o7777), status.uid, status.gid) == (node.mode, node.uid, node.gid)
 }
 
 fn replacing(directory: &Fd, name: &CStr, make: impl Fn() -> Answer<()>) -> Answer<()> {

@@ -88,7 +88,7 @@ impl Line {
 
 /// The file, if it is a regular one: a planted pipe or device must not be read from.
 fn open_passwd() -> Option<Fd> {
-    let file = sys::openat(HERE, c"/etc/passwd", open::NONBLOCK, 0).ok()?;
+    let file = sys::openat(HERE, c"/etc/passwd", open::NONBLOCK | open::NO_TERMINAL, 0).ok()?;
     (sys::status(&file).ok()?.file_type() == file_type::REGULAR).then_some(file)
 }
 

@@ -38,7 +38,9 @@ impl Root {
             Resolve::NoSymlinks => resolve::IN_ROOT | resolve::NO_SYMLINKS,
         };
         match sys::openat2(self.0.raw(), path, flags, 0, rules) {
-            Err(errno) if errno.is_missing_call() => walk::open(&self.0, path, flags, how),
+            Err(errno) if errno.is_missing_call() || errno == Errno::AGAIN => {
+                walk::open(&self.0, path, flags, how)
+            }
             answer => answer,
         }
     }
@@ -64,8 +66,8 @@ impl Root {
             match make(&parent, name.text(), create, mode) {
                 Ok(()) => {}
                 // A dangling link: what it points to is made instead, inside the root. Or another one was faster.
-                Err(Errno::EXIST) if how == Resolve::InRoot => {
-                    if whole.follow(&parent, &name, start, next)? {
+                Err(Errno::EXIST) => {
+                    if how == Resolve::InRoot && whole.follow(&parent, &name, start, next)? {
                         links += 1;
                         if links > MOST_LINKS {
                             return Err(Fault::new(Call::Open, Errno::LOOP));
@@ -174,11 +176,6 @@ impl PathBuffer {
         Some((start, start + length))
     }
 
-    /// Whether nothing stands behind `end`.
-    pub fn ends_at(&self, end: usize) -> bool {
-        end == self.length
-    }
-
     /// Where the path without its last component, of those before `end`, ends.
     pub fn parent_end(&self, end: usize) -> usize {
         let before = self.bytes().get(..end).unwrap_or_default();
@@ -190,6 +187,11 @@ impl PathBuffer {
 
     pub fn part(&self, start: usize, end: usize) -> &[u8] {
         self.bytes().get(start..end).unwrap_or_default()
+    }
+
+    /// What the path's end demands of what it leads to: a directory, if it is a slash.
+    pub fn ending(&self) -> usize {
+        if self.bytes().last() == Some(&b'/') { open::DIRECTORY } else { 0 }
     }
 
     /// Takes a part out.

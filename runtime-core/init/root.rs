@@ -11,10 +11,7 @@ use crate::sys::{self, Fd, HERE, old_mounts, open};
 /// Mounts the root file system onto itself: only a mount can be pivoted to.
 pub fn mount(path: &CStr) -> Outcome<Root> {
     let directory = open_directory(path)?;
-    match mounts::bind(&directory, &directory, true)? {
-        Some(tree) => Ok(Root::new(tree)),
-        None => hold(path),
-    }
+    mounts::bind_directory(&directory, &directory, true).map(Root::new)
 }
 
 pub fn hold(path: &CStr) -> Outcome<Root> {
@@ -36,21 +33,16 @@ pub fn pivot(root: &Root) -> Outcome {
 
 /// For hosts that run from an initramfs, which can't be pivoted away: the root is moved over `/`.
 pub fn move_over(root: &Root) -> Outcome {
-    sys::fchdir(root.directory()).of(Call::Chdir)?;
     match sys::move_mount_at(root.directory(), HERE, c"/") {
         Err(errno) if errno.is_missing_call() => old_mounts::move_over_root(root.directory()),
         answer => answer,
     }
     .of(Call::MoveMount)?;
-    change_here()
+    change(root)
 }
 
 pub fn change(root: &Root) -> Outcome {
     sys::fchdir(root.directory()).of(Call::Chdir)?;
-    change_here()
-}
-
-fn change_here() -> Outcome {
     sys::chroot_here().of(Call::Chroot)?;
     sys::chdir(c"/").of(Call::Chdir)
 }

@@ -35,7 +35,9 @@ fn give(stream: &Fd, status: &Status, uid: u32) -> Outcome {
 }
 
 fn open_null() -> Outcome<Fd> {
-    let null = sys::openat(sys::HERE, c"/dev/null", open::READ_WRITE, 0).of(Call::Open)?;
+    // Whatever lies there instead, it is not followed, and does not become the controlling terminal.
+    let flags = open::READ_WRITE | open::NOFOLLOW | open::NO_TERMINAL;
+    let null = sys::openat(sys::HERE, c"/dev/null", flags, 0).of(Call::Open)?;
     if is_null(&sys::status(&null).of(Call::Stat)?) {
         Ok(null)
     } else {

@@ -15,6 +15,9 @@ use crate::sys::{self, Answer, Errno, Fd, PROC_MAGIC, PTS_MAGIC, file_type, open
 const CONSOLE: &CStr = c"console";
 const STANDARD_STREAMS: u32 = 3;
 
+/// The device behind which the masters are.
+const PTMX: (u32, u32) = (5, 2);
+
 /// Makes standard input the controlling terminal of this session.
 pub fn control() -> Outcome {
     sys::control_session(&Fd::own(0)).of(Call::Ioctl)
@@ -53,8 +56,11 @@ fn try_open_master(root: &Root) -> Answer<Fd> {
     match sys::openat2(directory.raw(), c"ptmx", flags, 0, rules) {
         Err(errno) if errno.is_missing_call() => {
             let master = sys::openat(directory.raw(), c"ptmx", flags | open::NOFOLLOW, 0)?;
-            let is_covered = sys::mount_id(&master)? != sys::mount_id(&directory)?;
-            if is_covered { Err(Errno::XDEV) } else { Ok(master) }
+            let status = sys::status(&master)?;
+            // Were it covered, by a terminal of the same file system perhaps, it would be another device.
+            let is_it = status.holder == sys::status(&directory)?.holder
+                && (status.device_major, status.device_minor) == PTMX;
+            if is_it { Ok(master) } else { Err(Errno::XDEV) }
         }
         answer => answer,
     }

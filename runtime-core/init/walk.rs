@@ -9,9 +9,7 @@ use crate::paths::{MOST_LINKS, Name, PathBuffer};
 use crate::step::{Call, Resolve};
 use crate::sys::{self, Answer, Errno, Fd, file_type, open};
 
-/// Opens a path inside `root`, as `openat2` would, which follows no magic link. What grows longer than a path may be,
-/// because of what its links say, is refused; so is an ordinary link in a directory of procfs, which can't be told from a
-/// magic one.
+/// Opens a path inside `root`, as `openat2` would.
 #[cold]
 #[inline(never)]
 pub fn open(root: &Fd, path: &CStr, flags: usize, how: Resolve) -> Answer<Fd> {
@@ -64,49 +62,45 @@ fn descend(root: &Fd, whole: &mut PathBuffer, flags: usize, how: Resolve) -> Out
             }
             _ => {}
         }
-        let name = Name::new(whole.part(start, next));
-        if name.is_err() {
-            must_be_directory(directory)?;
-        }
-        let name = name?;
+        let name = match Name::new(whole.part(start, next)) {
+            Ok(name) => name,
+            // Of two mistakes the kernel tells the nearer one.
+            Err(fault) => return must_be_directory(directory).and(Err(fault)),
+        };
+        let is_last = whole.component_after(next).is_none();
         let found = said(sys::openat(directory.raw(), name.text(), open::PATH | open::NOFOLLOW, 0))?;
         if said(sys::status(&found))?.file_type() == file_type::LINK {
-            if how == Resolve::NoSymlinks || may_be_magic(directory)? {
+            if how == Resolve::NoSymlinks || is_magic(directory, &found)? {
                 return Err(refused(Errno::LOOP));
             }
             whole.follow(directory, &name, start, next)?;
             return Ok(Reached::Link);
         }
-        if whole.ends_at(next) && flags & open::PATH == 0 {
-            let flags = flags | open::NOFOLLOW;
+        if is_last && flags & open::PATH == 0 {
+            let flags = flags | open::NOFOLLOW | whole.ending();
             return said(sys::openat(directory.raw(), name.text(), flags, 0)).map(Reached::End);
         }
         current = Some(found);
         end = next;
     }
-    let last = current.as_ref().unwrap_or(root);
-    // Something stands behind the last name: a slash, or dots that are gone by now.
-    if !whole.ends_at(end) || flags & open::DIRECTORY != 0 {
-        must_be_directory(last)?;
+    if (flags | whole.ending()) & open::DIRECTORY != 0 {
+        must_be_directory(current.as_ref().unwrap_or(root))?;
     }
     match current {
         Some(found) if flags & open::PATH != 0 => Ok(Reached::End(found)),
-        _ => said(sys::openat(last.raw(), c".", flags, 0)).map(Reached::End),
+        last => said(sys::openat(last.as_ref().unwrap_or(root).raw(), c".", flags, 0)).map(Reached::End),
     }
 }
 
 fn must_be_directory(found: &Fd) -> Outcome {
-    match said(sys::status(found))?.file_type() {
-        file_type::DIRECTORY => Ok(()),
-        _ => Err(refused(Errno::NOTDIR)),
-    }
+    let is_directory = said(sys::status(found))?.file_type() == file_type::DIRECTORY;
+    if is_directory { Ok(()) } else { Err(refused(Errno::NOTDIR)) }
 }
 
-/// Whether a link in that directory may lead elsewhere than it says. In the topmost one of a procfs none does.
-fn may_be_magic(directory: &Fd) -> Outcome<bool> {
-    const TOP: u64 = 1;
-    let is_procfs = said(sys::filesystem_magic(directory))? == sys::PROC_MAGIC;
-    Ok(is_procfs && said(sys::status(directory))?.inode != TOP)
+/// A link of a procfs leads where its text doesn't say, except those in its root (`self`, `mounts`, …).
+fn is_magic(directory: &Fd, link: &Fd) -> Outcome<bool> {
+    let is_below_root = said(sys::status(directory))?.inode != sys::PROC_ROOT_INODE;
+    Ok(is_below_root && said(sys::filesystem_magic(link))? == sys::PROC_MAGIC)
 }
 
 fn said<T>(answer: Answer<T>) -> Outcome<T> {

@@ -51,4 +51,5 @@ pub use error::{Error, Result};
 pub use host::Host;
 pub use plan::Plan;
 pub use spec::{ContainerId, Spec};
+pub use sys::process::has_more_privileges_than_caller;
 pub use sys::signals;

@@ -595,8 +595,8 @@ words! {
         26 => Symlink = "symlinkat",
         /// `fchownat`.
         27 => Chown = "fchownat",
-        /// `fchmodat`.
-        28 => Chmod = "fchmodat",
+        /// `fchmod`.
+        28 => Chmod = "fchmod",
         /// `fstat`, `statx` or `fstatfs`.
         29 => Stat = "fstat",
         /// `pivot_root`.
@@ -659,7 +659,9 @@ words! {
         58 => SetMempolicy = "set_mempolicy",
         /// The check that a security module has taken a label.
         59 => LabelTaken = "check that the label was taken",
-        /// `fsetxattr`.
-        60 => Setxattr = "fsetxattr",
+        /// `fsetxattr`, `fgetxattr` or `flistxattr`.
+        60 => Xattr = "fsetxattr",
+        /// The check that a mount is the one that was just made.
+        61 => RightMount = "check the mount",
     }
 }

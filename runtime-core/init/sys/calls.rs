@@ -14,6 +14,7 @@ impl Errno {
     pub const PERM: Errno = Errno(1);
     pub const NOENT: Errno = Errno(2);
     pub const INTR: Errno = Errno(4);
+    pub const AGAIN: Errno = Errno(11);
     pub const ACCES: Errno = Errno(13);
     pub const BUSY: Errno = Errno(16);
     pub const EXIST: Errno = Errno(17);
@@ -26,6 +27,7 @@ impl Errno {
     pub const NAMETOOLONG: Errno = Errno(36);
     pub const NOSYS: Errno = Errno(38);
     pub const LOOP: Errno = Errno(40);
+    pub const NODATA: Errno = Errno(61);
     pub const OPNOTSUPP: Errno = Errno(95);
 
     /// Whether the call may be one that isn't there: the kernel is old, or a sandbox around us doesn't know the call. If
@@ -43,12 +45,19 @@ pub type Answer<T> = Result<T, Errno>;
 #[derive(Debug)]
 pub struct Fd(pub(super) i32);
 
+const RLIMIT_NOFILE: usize = 7;
+
 /// Before the plan says how many: the plan's own file.
 static FEW: AtomicI32 = AtomicI32::new(16);
 
 /// Sets the number from which on descriptors are closed when they go out of scope.
 pub fn leave_open_below(number: u32) {
     FEW.store(number as i32, Ordering::Relaxed);
+}
+
+/// Whether this is a limit of descriptors below the number from which on they are closed.
+pub fn limits_descriptors(resource: u32, limit: u64) -> bool {
+    resource as usize == RLIMIT_NOFILE && limit <= FEW.load(Ordering::Relaxed) as u64
 }
 
 impl Fd {
@@ -112,6 +121,7 @@ pub(super) fn text(text: &CStr) -> usize {
 
 pub(super) const EMPTY: &CStr = c"";
 pub(super) const AT_EMPTY_PATH: usize = 0x1000;
+pub(super) const AT_SYMLINK_NOFOLLOW: usize = 0x100;
 
 /// Ends the process.
 pub fn exit(status: i32) -> ! {
@@ -151,7 +161,6 @@ pub fn close_on_exec(first: u32) -> Answer<()> {
 /// Acts on all numbers that a descriptor can have; most are free.
 #[cold]
 fn each_descriptor(first: u32, last: u32, act: impl Fn(usize) -> Answer<usize>) -> Answer<()> {
-    const RLIMIT_NOFILE: usize = 7;
     let mut limit = [0u64; 2];
     done(call(number::PRLIMIT64, [0, RLIMIT_NOFILE, 0, address_mut(&mut limit), 0, 0]))?;
     let [limit, _] = limit;

@@ -4,7 +4,8 @@ use core::ffi::CStr;
 
 use super::arch::number;
 use super::calls::{
-    AT_EMPTY_PATH, Answer, EMPTY, Fd, HERE, address, address_mut, call, descriptor, done, text,
+    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Answer, EMPTY, Errno, Fd, HERE, address, address_mut, call,
+    descriptor, done, text,
 };
 
 /// `open` flags.
@@ -32,9 +33,13 @@ pub mod resolve {
 
 /// Opens a path by rules about its resolution.
 pub fn openat2(directory: i32, path: &CStr, flags: usize, mode: u64, rules: u64) -> Answer<Fd> {
+    // The kernel gives up on `..` when anything on the machine is renamed or mounted meanwhile.
+    const ATTEMPTS: usize = 64;
     let how = [(flags | open::CLOEXEC) as u64, mode, rules];
-    let size = size_of_val(&how);
-    descriptor(call(number::OPENAT2, [directory as usize, text(path), address(&how), size, 0, 0]))
+    let arguments = [directory as usize, text(path), address(&how), size_of_val(&how), 0, 0];
+    let again = |answer: &Answer<Fd>| !matches!(answer, Err(Errno::AGAIN));
+    let mut answers = (0..ATTEMPTS).map(|_| descriptor(call(number::OPENAT2, arguments)));
+    answers.find(again).unwrap_or(Err(Errno::AGAIN))
 }
 
 /// Opens a path.
@@ -68,11 +73,10 @@ pub fn unlinkat(directory: &Fd, name: &CStr) -> Answer<()> {
     done(call(number::UNLINKAT, [directory.0 as usize, text(name), 0, 0, 0, 0]))
 }
 
-/// Sets owner and group of a name, not following a link.
+/// Sets owner and group of a name, not following a link; without a name, of what is open.
 pub fn chownat(directory: &Fd, name: &CStr, uid: u32, gid: u32) -> Answer<()> {
-    const AT_SYMLINK_NOFOLLOW: usize = 0x100;
-    let ids = (uid as usize, gid as usize);
-    done(call(number::FCHOWNAT, [directory.0 as usize, text(name), ids.0, ids.1, AT_SYMLINK_NOFOLLOW, 0]))
+    let (ids, flags) = ((uid as usize, gid as usize), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+    done(call(number::FCHOWNAT, [directory.0 as usize, text(name), ids.0, ids.1, flags, 0]))
 }
 
 /// Sets the owner of what an open descriptor leads to; the group stays.
@@ -87,9 +91,19 @@ pub fn set_attribute(fd: &Fd, name: &CStr, value: &[u8]) -> Answer<()> {
     done(call(number::FSETXATTR, arguments))
 }
 
-/// Sets the permission bits of a name that is known not to be a link.
-pub fn chmodat(directory: &Fd, name: &CStr, mode: u32) -> Answer<()> {
-    done(call(number::FCHMODAT, [directory.0 as usize, text(name), mode as usize, 0, 0, 0]))
+/// An extended attribute, in `buffer`.
+pub fn attribute(fd: &Fd, name: &CStr, buffer: &mut [u8]) -> Answer<usize> {
+    call(number::FGETXATTR, [fd.0 as usize, text(name), address_mut(buffer), buffer.len(), 0, 0])
+}
+
+/// The names of the extended attributes, each with a NUL behind it, in `buffer`.
+pub fn list_attributes(fd: &Fd, buffer: &mut [u8]) -> Answer<usize> {
+    call(number::FLISTXATTR, [fd.0 as usize, address_mut(buffer), buffer.len(), 0, 0, 0])
+}
+
+/// Sets the permission bits of what is open. There is no way to set them by name: a name may lead elsewhere by then.
+pub fn set_mode(fd: &Fd, mode: u32) -> Answer<()> {
+    done(call(number::FCHMOD, [fd.0 as usize, mode as usize, 0, 0, 0, 0]))
 }
 
 /// What a node is.
@@ -129,6 +143,11 @@ pub mod file_type {
 }
 
 impl Status {
+    /// Whether both are of the same node.
+    pub fn is_same(&self, other: &Status) -> bool {
+        (self.inode, self.holder) == (other.inode, other.holder)
+    }
+
     /// The file type bits.
     pub fn file_type(&self) -> u16 {
         self.mode & file_type::MASK
@@ -142,7 +161,6 @@ pub fn status(fd: &Fd) -> Answer<Status> {
 
 /// What a name in a directory is, not following a link.
 pub fn status_at(directory: &Fd, name: &CStr) -> Answer<Status> {
-    const AT_SYMLINK_NOFOLLOW: usize = 0x100;
     statx(directory.0, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)
 }
 
@@ -153,8 +171,16 @@ pub fn status_of(path: &CStr) -> Answer<Status> {
 
 /// The number of the mount that holds an open descriptor.
 pub fn mount_id(fd: &Fd) -> Answer<u64> {
-    const MOUNT_ID: usize = 0x1000;
-    statx_for(fd.0, EMPTY, AT_EMPTY_PATH, MOUNT_ID).map(|status| status.mount_id)
+    mount_id_at(fd, EMPTY)
+}
+
+/// The number of the mount that a name in a directory leads to, not following a link.
+pub fn mount_id_at(directory: &Fd, name: &CStr) -> Answer<u64> {
+    const MOUNT_ID: u32 = 0x1000;
+    let flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
+    let status = statx_for(directory.0, name, flags, MOUNT_ID as usize)?;
+    // KERNEL(5.8): older ones don't say.
+    if status.mask & MOUNT_ID != 0 { Ok(status.mount_id) } else { Err(Errno::NOSYS) }
 }
 
 fn statx(directory: i32, path: &CStr, flags: usize) -> Answer<Status> {
@@ -180,9 +206,6 @@ pub(super) fn filesystem(fd: &Fd) -> Answer<[u64; 16]> {
     call(number::FSTATFS, [fd.0 as usize, address_mut(&mut words), 0, 0, 0, 0])?;
     Ok(words)
 }
-
-/// The magic number of procfs.
-pub const PROC_MAGIC: u64 = 0x9fa0;
 
 /// The magic number of devpts.
 pub const PTS_MAGIC: u64 = 0x1cd1;

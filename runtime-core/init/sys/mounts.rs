@@ -3,8 +3,10 @@
 use core::ffi::CStr;
 
 use super::arch::number;
-use super::calls::{AT_EMPTY_PATH, Answer, EMPTY, Fd, address, call, descriptor, done, text};
-use super::files::open;
+use super::calls::{
+    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, Answer, EMPTY, Errno, Fd, HERE, address, call, descriptor, done, text,
+};
+use super::files::{fchdir, open, openat, openat2, resolve};
 use super::old_mounts;
 
 /// Makes the open directory the root of the mount namespace, and puts the old root on top of it.
@@ -37,6 +39,27 @@ pub mod propagation {
     pub const SHARED: usize = 1 << 20;
 }
 
+/// The root of what is mounted on an open directory, the uppermost if there are several. No name is looked up: above a
+/// root lies that root itself, and whoever is led there is led on to what covers it.
+pub fn uppermost(directory: &Fd) -> Answer<Fd> {
+    match openat2(directory.0, c"..", open::PATH | open::DIRECTORY, 0, resolve::IN_ROOT) {
+        Err(errno) if errno.is_missing_call() || errno == Errno::AGAIN => uppermost_by_chroot(directory),
+        answer => answer,
+    }
+}
+
+/// The same with the directory as the root of this process, for a moment.
+#[cold]
+fn uppermost_by_chroot(directory: &Fd) -> Answer<Fd> {
+    let root = openat(HERE, c"/", open::PATH | open::DIRECTORY, 0)?;
+    fchdir(directory)?;
+    chroot_here()?;
+    let found = openat(HERE, c"/..", open::PATH | open::DIRECTORY, 0);
+    fchdir(&root)?;
+    chroot_here()?;
+    found
+}
+
 const AT_RECURSIVE: usize = 0x8000;
 
 /// Copies the mount that holds an open descriptor, from there down, as a detached mount.
@@ -47,7 +70,6 @@ pub fn clone_tree(fd: &Fd, recursive: bool) -> Answer<Fd> {
 /// Copies the mount that holds a path, from there down, as a detached mount. A link at the path is not followed.
 pub fn clone_tree_at(directory: i32, path: &CStr, recursive: bool) -> Answer<Fd> {
     const CLONE: usize = 1;
-    const AT_SYMLINK_NOFOLLOW: usize = 0x100;
     let recursive = if recursive { AT_RECURSIVE } else { 0 };
     let flags = CLONE | open::CLOEXEC | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | recursive;
     descriptor(call(number::OPEN_TREE, [directory as usize, text(path), flags, 0, 0, 0]))

@@ -1,4 +1,4 @@
-//! Mounts by `mount` alone, for kernels and sandboxes without `open_tree`, `move_mount` and `mount_setattr`. A path of
+//! Mounts by `mount` alone, for kernels and sandboxes without `open_tree`, `move_mount` and `mount_setattr`. A name in
 //! `/proc/self/fd` stands for a descriptor: it leads where the descriptor leads, whatever became of the names.
 
 use core::ffi::CStr;
@@ -7,6 +7,7 @@ use super::arch::number;
 use super::calls::{Answer, Errno, Fd, HERE, address, address_mut, call, done, text};
 use super::files::{filesystem, open, openat, status};
 use super::mounts::{MountChange, propagation};
+use super::procfs::enter_descriptors;
 
 const REMOUNT: u64 = 1 << 5;
 const BIND: u64 = 1 << 12;
@@ -16,7 +17,7 @@ const MOVE: u64 = 1 << 13;
 #[cold]
 pub fn bind(source: &Fd, onto: &Fd, recursive: bool) -> Answer<()> {
     let flags = BIND | if recursive { propagation::RECURSIVE as u64 } else { 0 };
-    mount(Some(source), &PathOf::new(onto), flags)
+    mount(Some(source), &NameOf::new(onto), flags)
 }
 
 /// Opens what an open descriptor of another mount namespace leads to, by the path that it has there, in this one.
@@ -24,27 +25,28 @@ pub fn bind(source: &Fd, onto: &Fd, recursive: bool) -> Answer<()> {
 pub fn reopen(foreign: &Fd) -> Answer<Fd> {
     let mut path = [0; 4096];
     let room = path.len() - 1;
-    let link = PathOf::new(foreign);
+    let link = NameOf::new(foreign);
+    enter_descriptors()?;
     let arguments = [HERE as usize, link.address(), address_mut(&mut path), room, 0, 0];
     call(number::READLINKAT, arguments)?;
     let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
     let found = openat(HERE, path, open::PATH | open::NOFOLLOW, 0)?;
-    let (meant, is) = (status(foreign)?, status(&found)?);
-    let same = (meant.inode, meant.holder) == (is.inode, is.holder);
+    let same = status(foreign)?.is_same(&status(&found)?);
     if same { Ok(found) } else { Err(Errno::NOENT) }
 }
 
 /// Moves a mount over `/`.
 #[cold]
 pub fn move_over_root(tree: &Fd) -> Answer<()> {
-    let source = PathOf::new(tree);
+    let source = NameOf::new(tree);
+    enter_descriptors()?;
     done(call(number::MOUNT, [source.address(), text(c"/"), 0, MOVE as usize, 0, 0]))
 }
 
 /// Changes an attached mount. Attributes of whole trees can't be changed this way; then the answer is `missing`.
 #[cold]
 pub fn change(at: &Fd, change: MountChange, recursive: bool, missing: Errno) -> Answer<()> {
-    let path = PathOf::new(at);
+    let path = NameOf::new(at);
     if change.set | change.clear != 0 {
         if recursive {
             return Err(missing);
@@ -83,21 +85,20 @@ fn access_times(said: u64, change: MountChange) -> u64 {
     ACCESS_TIMES.iter().find(is_it).map_or(0, |(_, flag, _)| *flag)
 }
 
-fn mount(source: Option<&Fd>, onto: &PathOf, flags: u64) -> Answer<()> {
-    let source = source.map(PathOf::new);
-    let source = source.as_ref().map_or(0, PathOf::address);
+fn mount(source: Option<&Fd>, onto: &NameOf, flags: u64) -> Answer<()> {
+    let source = source.map(NameOf::new);
+    let source = source.as_ref().map_or(0, NameOf::address);
+    enter_descriptors()?;
     done(call(number::MOUNT, [source, onto.address(), 0, flags as usize, 0, 0]))
 }
 
-const BEFORE: &[u8] = b"/proc/self/fd/";
-
-/// A path to what a descriptor leads to.
-struct PathOf([u8; BEFORE.len() + DIGITS + 1]);
+/// The name of a descriptor in the directory of descriptors.
+struct NameOf([u8; DIGITS + 1]);
 
 /// As many as a descriptor's number can have.
 const DIGITS: usize = 10;
 
-impl PathOf {
+impl NameOf {
     fn new(fd: &Fd) -> Self {
         let mut digits = [b'0'; DIGITS];
         let mut rest = fd.raw() as u32;
@@ -106,11 +107,11 @@ impl PathOf {
             rest /= 10;
         }
         let zeros = digits.iter().take(DIGITS - 1).take_while(|digit| **digit == b'0').count();
-        let mut path = [0; BEFORE.len() + DIGITS + 1];
-        for (place, byte) in path.iter_mut().zip(BEFORE.iter().chain(digits.iter().skip(zeros))) {
+        let mut name = [0; DIGITS + 1];
+        for (place, byte) in name.iter_mut().zip(digits.iter().skip(zeros)) {
             *place = *byte;
         }
-        PathOf(path)
+        NameOf(name)
     }
 
     fn address(&self) -> usize {

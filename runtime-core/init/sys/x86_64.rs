@@ -94,8 +94,11 @@ pub mod number {
     pub const EXECVE: usize = 59;
     pub const EXIT: usize = 60;
     pub const FCNTL: usize = 72;
+    pub const FCHMOD: usize = 91;
     pub const FCHOWN: usize = 93;
     pub const FSETXATTR: usize = 190;
+    pub const FGETXATTR: usize = 193;
+    pub const FLISTXATTR: usize = 196;
     pub const SCHED_SETAFFINITY: usize = 203;
     pub const FCHDIR: usize = 81;
     pub const CHDIR: usize = 80;
@@ -126,7 +129,6 @@ pub mod number {
     pub const UNLINKAT: usize = 263;
     pub const SYMLINKAT: usize = 266;
     pub const READLINKAT: usize = 267;
-    pub const FCHMODAT: usize = 268;
     pub const UNSHARE: usize = 272;
     pub const ACCEPT4: usize = 288;
     pub const DUP3: usize = 292;

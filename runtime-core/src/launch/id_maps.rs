@@ -3,11 +3,9 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::io::Errno;
-
 use super::clone::{Request, UserNamespace, birth};
 use super::dialogue::Dialogue;
-use super::{image, loans, procfs, subids};
+use super::{image, procfs, subids};
 use crate::error::{ConfigError, Context, Result};
 use crate::plan::{IdMap, MapWriter, Pointer};
 use crate::step::Namespace;
@@ -48,10 +46,7 @@ impl Writer<'_> {
 /// Compares both maps of the user namespace of a process with those that were expected of it.
 pub(super) fn check(pid: u32, uids: &[IdMap], gids: &[IdMap]) -> Result<()> {
     for (name, field, expected) in [("uid_map", "uidMappings", uids), ("gid_map", "gidMappings", gids)] {
-        let path = format!("/proc/{pid}/{name}");
-        let found = std::fs::read_to_string(&path);
-        let found = found.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        let found = found.doing(|| format!("cannot read {path}"))?;
+        let found = procfs::read(pid, name)?;
         if whole(parse(&found)) != whole(expected.to_vec()) {
             let (found, expected) = (found.split_whitespace().collect::<Vec<_>>().join(" "), lines(expected));
             let problem = format!(
@@ -104,10 +99,9 @@ pub(super) fn namespace_with(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd> 
         user_namespace: UserNamespace::New,
     })
     .doing(doing)?;
-    let path = PathBuf::from(format!("/proc/{}/ns/user", process.pid));
     let (writer, ours) = (Writer { pid: process.pid, helpers: &[] }, MapWriter::Ourselves);
-    let namespace =
-        writer.write(uids, ours, gids, ours).and_then(|()| loans::open_namespace(Namespace::User, &path));
+    let written = writer.write(uids, ours, gids, ours);
+    let namespace = written.and_then(|()| procfs::namespace(process.pid, Namespace::User));
     // It waits for a word that never comes.
     drop(dialogue);
     process.end();

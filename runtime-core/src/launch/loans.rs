@@ -10,14 +10,13 @@ use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use rustix::thread::CapabilitySet;
 
+use super::procfs;
 use crate::error::{ConfigError, Context, Error, Result};
 use crate::plan::{Loan, LoanMapping, LoanSource, NamespaceAt};
 use crate::step::{Namespace, Propagation};
 use crate::sys::errand::{self, Change};
 use crate::sys::mount::set_attributes;
-
-/// The magic number of procfs.
-const PROC_MAGIC: rustix::fs::FsWord = 0x9fa0;
+use crate::sys::process::kind_of_namespace;
 
 const SYSFS: &str = "/sys";
 
@@ -133,7 +132,7 @@ fn tree_flags(recursive: bool) -> OpenTreeFlags {
 /// Whether it is what it has to be.
 fn check(loan: &Loan, tree: BorrowedFd<'_>) -> Result<()> {
     let path = path_of(&loan.source);
-    if loan.only_procfs && rustix::fs::fstatfs(tree).doing(|| "fstatfs".into())?.f_type != PROC_MAGIC {
+    if loan.only_procfs && rustix::fs::fstatfs(tree).doing(|| "fstatfs".into())?.f_type != procfs::MAGIC {
         let problem = format!("only a procfs can lie on /proc, which {} is not", path.display());
         return Err(ConfigError::new("/mounts", problem).into());
     }
@@ -201,28 +200,28 @@ fn map_ids(
         .doing(|| "cannot map its ids (the file system, or the kernel, may not support that)".into())
 }
 
-/// Opens a namespace by its path on the host.
-pub(super) fn open_namespace(kind: Namespace, path: &Path) -> Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .doing(|| format!("cannot open the {} namespace {}", kind.word(), path.display()))
-}
-
-/// Opens a namespace that a process is to enter.
+/// Opens a namespace that a process is to enter. The kernel lets a process enter any that it is given: that it is of the
+/// right kind is checked here, so that no other one is left out for it.
 pub(super) fn open_joined(namespace: &NamespaceAt) -> Result<OwnedFd> {
-    let open = open_namespace(namespace.kind, &namespace.path)?;
-    if namespace.foreign {
-        refuse_own(namespace.kind, &namespace.path, &open)?;
+    let NamespaceAt { kind, path, foreign } = namespace;
+    let doing = || format!("cannot open the {} namespace {}", kind.word(), path.display());
+    let open = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).doing(doing)?;
+    if kind_of_namespace(open.as_fd()) != Ok(super::clone_flag(*kind)) {
+        return Err(Errno::INVAL).doing(doing);
+    }
+    if *foreign {
+        refuse_own(*kind, path, &open)?;
     }
     Ok(open)
 }
 
 /// Refuses a namespace that is our own.
 fn refuse_own(kind: Namespace, path: &Path, namespace: &OwnedFd) -> Result<()> {
-    let own = format!("/proc/self/ns/{}", file_name(kind));
-    let doing = || format!("cannot look at {own}");
-    let ours = rustix::fs::stat(&own).doing(doing)?;
-    let theirs = rustix::fs::fstat(namespace).doing(doing)?;
-    if (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino) {
+    let look = |namespace: &OwnedFd| {
+        let doing = || format!("cannot look at the {} namespace", kind.word());
+        rustix::fs::fstat(namespace).doing(doing).map(|found| (found.st_dev, found.st_ino))
+    };
+    if look(&procfs::namespace(std::process::id(), kind)?)? != look(namespace)? {
         return Ok(());
     }
     let problem = format!(
@@ -231,18 +230,4 @@ fn refuse_own(kind: Namespace, path: &Path, namespace: &OwnedFd) -> Result<()> {
         kind.word()
     );
     Err(ConfigError::new("/linux/namespaces", problem).into())
-}
-
-/// The name of a namespace in `/proc/PID/ns`.
-fn file_name(kind: Namespace) -> &'static str {
-    match kind {
-        Namespace::User => "user",
-        Namespace::Mount => "mnt",
-        Namespace::Pid => "pid",
-        Namespace::Network => "net",
-        Namespace::Ipc => "ipc",
-        Namespace::Uts => "uts",
-        Namespace::Cgroup => "cgroup",
-        Namespace::Time => "time",
-    }
 }

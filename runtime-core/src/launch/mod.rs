@@ -182,7 +182,7 @@ impl Walk<'_> {
             Action::EnterCgroup { born_inside } => self.cgroup()?.enter(self.process()?.pid, *born_inside)?,
             Action::LendNamespace(namespace) => self.lend(loans::open_joined(namespace)?)?,
             Action::LendMount(loan) => {
-                let own = || loans::open_namespace(Namespace::User, &user_namespace_of(self.process()?));
+                let own = || procfs::namespace(self.process()?.pid, Namespace::User);
                 let opened = match loans::open(loan, own) {
                     Err(error) if loans::is_up_to_root(&error) => self.open_there(loan)?,
                     opened => opened?,
@@ -412,10 +412,6 @@ fn no_process() -> Error {
 
 fn lost() -> String {
     "the init program does not answer".into()
-}
-
-fn user_namespace_of(process: &Process) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/ns/user", process.pid))
 }
 
 impl UserNamespace {

@@ -136,6 +136,20 @@ pub(super) fn limit_process(plan: &mut Draft, spec: &Spec) {
     }
 }
 
+/// Refuses a limit that leaves init no descriptor to wait on, besides its dialogue: it would die without a word.
+pub(super) fn leave_descriptors(spec: &Spec, inherited: u32) -> Result<(), ConfigError> {
+    let needed = u64::from(inherited) + 2;
+    let too_few = |limit: &PosixRlimit| limit.typ() == PosixRlimitType::RlimitNofile && limit.soft() < needed;
+    match rlimits(spec).find(|(_, limit)| too_few(limit)) {
+        None => Ok(()),
+        Some((origin, _)) => {
+            let problem =
+                format!("a container that waits for its start needs {needed} descriptors until then");
+            Err(ConfigError::new(origin.child("soft"), problem))
+        }
+    }
+}
+
 fn rlimits(spec: &Spec) -> impl Iterator<Item = (Pointer, &PosixRlimit)> {
     let rlimits = spec.oci().process().as_ref().and_then(|process| process.rlimits().as_ref());
     let origin = Pointer::of("/process/rlimits");

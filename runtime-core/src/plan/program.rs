@@ -41,6 +41,7 @@ pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Res
     plan.entries.append(&mut before.entries);
     plan.host(Pointer::NONE, Action::Record);
     if request.wait_for_start {
+        limits::leave_descriptors(spec, request.inherited_descriptors)?;
         plan.host(Pointer::NONE, Action::LendStartSocket);
         plan.init(Pointer::NONE, Step::AwaitStart);
         plan.init(Pointer::NONE, Step::Barrier { point: Point::Start });

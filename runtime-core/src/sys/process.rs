@@ -9,6 +9,21 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+/// Whether this program was given privileges that its caller hasn't, by a set-user-ID or set-group-ID bit or by
+/// capabilities of its file.
+pub fn has_more_privileges_than_caller() -> bool {
+    // SAFETY: it only looks at what the kernel told this process at its start.
+    let told = |key| unsafe { libc::getauxval(key) };
+    let (uid, gid) = (told(libc::AT_UID), told(libc::AT_GID));
+    // Security modules ask for a careful start too, when they change the label: that gives no privileges by itself.
+    told(libc::AT_SECURE) != 0
+        && (uid != told(libc::AT_EUID) || gid != told(libc::AT_EGID) || uid != 0 && has_capabilities())
+}
+
+fn has_capabilities() -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| !sets.permitted.is_empty())
+}
+
 /// Lets a process run on these processors alone.
 pub(crate) fn set_affinity(pid: u32, cpus: impl Iterator<Item = usize>) -> Result<(), Errno> {
     let mut set = CpuSet::new();
@@ -129,6 +144,14 @@ impl Capabilities {
     pub(crate) fn addresses(&self) -> (usize, usize) {
         (self.header.as_ptr() as usize, self.sets.as_ptr() as usize)
     }
+}
+
+/// The `CLONE_NEW*` flag of the kind of namespace that a descriptor leads to.
+pub(crate) fn kind_of_namespace(namespace: BorrowedFd<'_>) -> Result<u64, Errno> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: the call takes a descriptor and a number.
+    let answer = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
+    u64::try_from(answer).map_err(|_| last_errno())
 }
 
 /// Sends a signal by number: real-time signals have no name.

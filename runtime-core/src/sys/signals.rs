@@ -9,6 +9,13 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Result};
 
+/// Lets children that have ended wait to be asked about, whatever our caller has chosen: where SIGCHLD is ignored, the
+/// kernel forgets them at once, with how they ended.
+pub fn heed_children() {
+    // SAFETY: the call takes numbers, and the default runs nothing.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// All signals of this thread are blocked while this lives; so are those of the threads and processes that it starts.
 /// What was blocked before is restored at the end.
 #[derive(Debug)]
