@@ -10,7 +10,7 @@ NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gn
 run bench memory: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Tests put busybox into containers, sit at a terminal, are users who map ids, and see by tracing what is executed.
-TESTS := test test-vm test-long test-faults test-concurrency test-cycles defences fuzz
+TESTS := test test-vm test-long test-faults test-concurrency test-cycles test-mutants defences fuzz
 $(TESTS): NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static newuidmap=uidmap strace=strace
 $(TESTS) test-engines: NEEDS += tmux=tmux
 # Engines, and what they and their tests call; a program is looked for in PATH.
@@ -41,6 +41,7 @@ help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
+	@echo 'make test-mutants  takes one defence after the other out of a copy, and sees whether a test notices; ARGS chooses'
 	@echo 'make test-vm  the part of it that makes containers, on this machine and in virtual ones; ARGS="v2 6.12 limits"'
 	@echo '              runs the tests with these words, ARGS=guests those in virtual machines'
 	@echo 'make test-long  runs each race for a way out of a container 10000 times, and both resolvers on 100000 trees'
@@ -76,6 +77,9 @@ test-long: ROUNDS ?= 10000
 test-long: root needs
 	ROUNDS=$(ROUNDS) $(CARGO) test --package integration --test advisories -- $(ARGS)
 	$(CARGO) test --package runtime-fuzz --test bounded -- --ignored
+
+test-mutants: root needs
+	$(CARGO) run --quiet --bin mutants -- $(ARGS)
 
 # What was tried already is not tried again. Peers in PEERS are only killed, and only at some of their calls.
 test-faults: root needs

@@ -41,13 +41,8 @@ pub fn tree(bytes: &[u8]) {
 }
 
 /// Nothing here waits for the other end of a pipe.
-const FLAGS: [usize; 5] = [
-    open::PATH,
-    open::PATH | open::DIRECTORY,
-    open::NONBLOCK,
-    open::DIRECTORY,
-    open::WRITE | open::NONBLOCK,
-];
+const FLAGS: [usize; 5] =
+    [open::PATH, open::PATH | open::DIRECTORY, open::NONBLOCK, open::DIRECTORY, open::WRITE | open::NONBLOCK];
 
 fn compare(tree: &Tree, root: &Fd, path: &CStr, flags: usize, how: Resolve) {
     let rules = match how {
@@ -95,7 +90,8 @@ impl Choice {
     /// A path of a few parts, well-formed or not.
     fn path(&mut self, most: usize) -> Vec<u8> {
         const PARTS: [&[u8]; 16] = [
-            b"a", b"b", b"c", b"d", b"..", b".", b"", b"a", b"b", b"...", b"self", b"exe", b"fd", b"root", b"0", b"..",
+            b"a", b"b", b"c", b"d", b"..", b".", b"", b"a", b"b", b"...", b"self", b"exe", b"fd", b"root",
+            b"0", b"..",
         ];
         let mut path = if self.below(3) == 0 { b"/".to_vec() } else { Vec::new() };
         for place in 0..=self.below(most) {

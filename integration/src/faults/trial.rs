@@ -202,7 +202,9 @@ impl Keeper {
             });
         }
         // Nobody can tell the end of the program from the end of init just before.
-        let is_told = self.operation == Operation::Run && killed && done.status.and_then(|status| status.code()) == Some(137);
+        let is_told = self.operation == Operation::Run
+            && killed
+            && done.status.and_then(|status| status.code()) == Some(137);
         let may_die = usual.is_vital(point, call) || is_told;
         let mut wrong = judge::failure(done, may_die);
         if matches!(fault, Fault::Short | Fault::Storm | Fault::Stop) {
