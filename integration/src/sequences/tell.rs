@@ -5,8 +5,11 @@ use serde_json::Value;
 use crate::command::Exit;
 use crate::model::{Answer, Status, Told, Verb};
 
-/// The words of a failure, and what they tell. The first that fits counts.
-const WORDS: [(&str, fn() -> Answer); 13] = [
+/// Words of a failure, and what they tell.
+type Words = (&'static str, fn() -> Answer);
+
+/// The first that fits counts.
+const WORDS: [Words; 13] = [
     ("container does not exist", || Answer::Missing),
     ("container with given ID already exists", || Answer::Taken),
     ("cannot start a container that has stopped", || Answer::Is(Status::Stopped)),

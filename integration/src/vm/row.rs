@@ -75,7 +75,7 @@ impl Place {
 
     /// The tests of a program that have nothing to test here, and why.
     fn exceptions(self, suite: &str, missing: Option<&Missing>) -> Vec<(&'static str, &'static str)> {
-        let lacks = |call: &str| missing.is_some_and(|missing| missing.calls.iter().any(|one| *one == call));
+        let lacks = |call: &str| missing.is_some_and(|missing| missing.calls.contains(&call));
         let here = |place: Where| match place {
             Where::Guests => self.guest().is_some(),
             Where::Lacks(calls) => calls.iter().any(|call| lacks(call)),
