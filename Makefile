@@ -33,7 +33,7 @@ help:
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-long  runs each race for a way out of a container 10000 times; ROUNDS=500 is what make test does'
-	@echo 'make defences  replays every advisory on ours and on the runtimes found in PEERS and PATH, and writes specs/defences.md'
+	@echo 'make defences  replays every advisory on ours and on runc and crun if PEERS has them, and writes specs/defences.md'
 	@echo 'make test-vm  checks other kernels and worlds, in virtual machines; ARGS="systemd limits" chooses worlds, kernels, tests'
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
