@@ -119,7 +119,10 @@ fn who_has_more_shares_gets_more_of_a_processor() {
         };
         let both = [busy(1024), busy(128)];
         let before = both.each_ref().map(used);
-        std::thread::sleep(Duration::from_secs(3));
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(3) {
+            std::thread::park_timeout(Duration::from_secs(1));
+        }
         let [more, less] = [0, 1].map(|one| used(&both[one]) - before[one]);
         assert!(less > 0 && more > 2 * less, "{more} and {less}");
     });
