@@ -255,26 +255,6 @@ fn a_device_opens_only_if_a_rule_allows_it() {
     }
 }
 
-#[test]
-fn a_device_is_made_only_if_a_rule_allows_it() {
-    for world in World::all() {
-        let test = Test::at(world);
-        let made = |access: &str| {
-            let outcome = test.run_with(|config| {
-                let rule = json!({"allow": true, "type": "c", "major": 1, "minor": 11, "access": access});
-                config["linux"]["resources"]["devices"] = json!([{"allow": false, "access": "rwm"}, rule]);
-                for set in ["bounding", "effective", "permitted"] {
-                    config["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
-                }
-                shell(config, "mknod /dev/made c 1 11 2>/dev/null && echo made; true");
-            });
-            outcome.ok().stdout
-        };
-        assert_eq!(made("rw"), "", "{world:?}");
-        assert_eq!(made("m"), "made\n", "{world:?}");
-    }
-}
-
 /// In KiB. Each processor keeps up to 256 in hand.
 fn little() -> u64 {
     let processors = std::thread::available_parallelism().map_or(1, usize::from) as u64;

@@ -116,7 +116,7 @@ fn a_user_namespace_with_mappings_is_entered() {
 fn descriptors_of_the_caller_do_not_lead_out() {
     let test = Test::new();
     let busybox = integration::bundle::busybox();
-    let directory = test.directory.join("tmp");
+    let directory = test.directory.join("output");
     fs::copy(busybox, directory.join("busybox")).expect("a program can be copied");
     fs::write(directory.join("secret"), "outside\n").expect("a file can be written");
     let outside = File::open(&directory).expect("it can be opened");

@@ -57,7 +57,9 @@ pub const ERRORS: [(&str, Errno); 10] = [
 pub const KINDS: [&str; 7] = ["kill", "kill-after", "error", "lasting", "short", "storm", "stop"];
 
 /// Calls that have no way to fail.
-const UNFAILING: [libc::c_long; 18] = [
+const UNFAILING: [libc::c_long; 20] = [
+    libc::SYS_uname,
+    libc::SYS_getrandom,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_rt_sigreturn,

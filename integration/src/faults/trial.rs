@@ -192,7 +192,9 @@ impl Keeper {
         let call = usual.at(point).map_or(u64::MAX, |(_, call)| call);
         // Whoever is told that a file isn't there may do without it, if it is one that may be missing.
         let is_believed = matches!(fault, Fault::Error(Errno::NOENT, _)) && looks_up(call);
-        if done.status.is_none() || killed && point.process == 0 {
+        // Who is told so of all files has nothing to go by.
+        let is_blind = is_believed && fault.kind() == "lasting";
+        if done.status.is_none() || is_blind || killed && point.process == 0 {
             return Ok(Vec::new());
         }
         if done.succeeded() {
@@ -202,7 +204,7 @@ impl Keeper {
             });
         }
         // Nobody can tell the end of the program from the end of init just before.
-        let is_told = self.operation == Operation::Run
+        let is_told = matches!(self.operation, Operation::Run | Operation::Exec)
             && killed
             && done.status.and_then(|status| status.code()) == Some(137);
         let may_die = usual.is_vital(point, call) || is_told;

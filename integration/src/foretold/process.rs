@@ -28,6 +28,7 @@ pub(super) fn foretell(case: &Case<'_>, wishes: &mut Wishes) {
     cgroup(case, wishes);
     processes(case, wishes);
     wishes.is("/notified", &json!(EMPTY_LIST));
+    wishes.is("/pushed", &json!(false));
 }
 
 fn identity(case: &Case<'_>, wishes: &mut Wishes) {

@@ -84,6 +84,8 @@ impl Start {
                     )));
                 }
                 Err(Errno::TIMEDOUT) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+                // It has died without having read our word.
+                Err(Errno::CONNRESET) => return Err(self.explain(Heard::End)),
                 heard => return heard.doing(lost),
             }
         }

@@ -111,9 +111,15 @@ impl StateRoot {
                 Err(Errno::EXIST) => return Err(Error::Exists(id.to_string())),
                 made => made.doing(|| format!("cannot make {}", self.place(id).display()))?,
             }
-            // A `delete --force` that came in between has removed it again.
-            if let Some(entry) = self.claim(id)? {
-                return Ok(entry);
+            match self.claim(id) {
+                // A `delete --force` that came in between has removed it again.
+                Ok(None) => {}
+                Ok(Some(entry)) => return Ok(entry),
+                Err(error @ (Error::Exists(_) | Error::Busy { .. })) => return Err(error),
+                Err(error) => {
+                    let _ = unlinkat(self.fd(), id.as_str(), AtFlags::REMOVEDIR);
+                    return Err(error);
+                }
             }
         }
         Err(Error::Busy { id: id.to_string(), waited: begun.elapsed() })
