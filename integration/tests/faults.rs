@@ -23,7 +23,8 @@ fn wage(words: &[&str]) {
     let results = Results::new();
     let mut command = Command::new(binaries().join("faults"));
     command.env("RUNTIME", &runtime().path).args(words).arg("seed=1");
-    let output = command.arg(format!("results={}", results.0.display())).output().expect("the program is there");
+    let output =
+        command.arg(format!("results={}", results.0.display())).output().expect("the program is there");
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let files = report::read(&results.0).expect("there are results");
     let trials: usize = files.iter().map(|one| one.all().trials).sum();

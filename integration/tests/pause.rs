@@ -151,7 +151,8 @@ fn nothing_is_made_below_a_frozen_cgroup() {
 
 /// The test's own cgroup where it can be frozen, the file for that, and what is written there to freeze and to thaw.
 fn freezer(test: &Test) -> Option<(PathBuf, &'static str, [&'static str; 2])> {
-    let v1 = test.world.hierarchies().into_iter().find(|one| one.name.split(',').any(|name| name == "freezer"));
+    let v1 =
+        test.world.hierarchies().into_iter().find(|one| one.name.split(',').any(|name| name == "freezer"));
     match v1 {
         Some(hierarchy) => Some((hierarchy.root.join(&test.mark), "freezer.state", ["FROZEN", "THAWED"])),
         None => Some((test.world.cgroup2()?.join(&test.mark), "cgroup.freeze", ["1", "0"])),

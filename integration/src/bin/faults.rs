@@ -86,15 +86,15 @@ impl Wish {
     /// Words of one sort widen the choice, words of another one narrow it; false if one is no such word.
     fn choose(&mut self, words: &[String]) -> bool {
         let all = Combination::all();
-        let names = |one: &Combination| {
-            [campaign::world(one.world), one.operation.name(), one.shape.name()]
-        };
+        let names = |one: &Combination| [campaign::world(one.world), one.operation.name(), one.shape.name()];
         let of_sort = |sort: usize| -> Vec<&String> {
             words.iter().filter(|word| all.iter().any(|one| names(one)[sort] == **word)).collect()
         };
         let sorts: [_; 3] = std::array::from_fn(of_sort);
         let fits = |one: &Combination| {
-            (0..3).all(|sort| sorts[sort].is_empty() || sorts[sort].iter().any(|word| **word == names(one)[sort]))
+            (0..3).all(|sort| {
+                sorts[sort].is_empty() || sorts[sort].iter().any(|word| **word == names(one)[sort])
+            })
         };
         self.choice.combinations = all.iter().copied().filter(fits).collect();
         words.iter().all(|word| sorts.iter().any(|sort| sort.contains(&word)))
@@ -107,8 +107,10 @@ impl Wish {
         }
         let results = report::read(&self.choice.results)?;
         print!("{}", report::summary(&results));
-        let (trials, wrong): (usize, Vec<_>) =
-            (results.iter().map(|one| one.all().trials).sum(), results.iter().flat_map(|one| &one.wrong).collect());
+        let (trials, wrong): (usize, Vec<_>) = (
+            results.iter().map(|one| one.all().trials).sum(),
+            results.iter().flat_map(|one| &one.wrong).collect(),
+        );
         wrong.iter().for_each(|one| println!("{one}"));
         println!("{trials} trials, {} wrong, {:.1?}", wrong.len(), begun.elapsed());
         if let Some(file) = self.report {

@@ -147,13 +147,18 @@ impl Work<'_> {
             }
             fruitless = if tried(&self.file()).len() > before { 0 } else { fruitless + 1 };
         }
-        if fruitless == FRUITLESS { Err(Error::other(format!("{}: gets nowhere", self.combination.name()))) } else { Ok(()) }
+        if fruitless == FRUITLESS {
+            Err(Error::other(format!("{}: gets nowhere", self.combination.name())))
+        } else {
+            Ok(())
+        }
     }
 
     /// Results of another build are of no use.
     fn begin_file(&self) -> io::Result<()> {
         let known = fs::read_to_string(self.file()).unwrap_or_default();
-        let head: Value = known.lines().next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let head: Value =
+            known.lines().next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
         match head["build"] == json!(build()) {
             true => Ok(()),
             false => fs::write(self.file(), format!("{}\n", json!({"build": build()}))),
@@ -222,13 +227,15 @@ impl Work<'_> {
             hasher.finish()
         };
         let of_kind = |kind: &String| {
-            let all = usual.points().flat_map(|(at, _, call)| {
-                Fault::of(kind, call).into_iter().map(move |fault| (at, fault))
-            });
+            let all = usual
+                .points()
+                .flat_map(|(at, _, call)| Fault::of(kind, call).into_iter().map(move |fault| (at, fault)));
             all.collect::<Vec<Task>>()
         };
         let mut tasks: Vec<Task> = kinds.iter().flat_map(of_kind).collect();
-        tasks.retain(|task| point.is_none_or(|point| point == task.0) && fault.is_none_or(|fault| fault == task.1));
+        tasks.retain(|task| {
+            point.is_none_or(|point| point == task.0) && fault.is_none_or(|fault| fault == task.1)
+        });
         tasks.retain(|task| chance(task) % share == 0);
         tasks.sort_by_cached_key(chance);
         tasks.truncate(*limit);

@@ -206,8 +206,7 @@ impl Children {
         match &self.wish {
             Some(Wish::Aim(aim)) => {
                 let lasts = matches!(aim.fault, Fault::Storm | Fault::Error(_, Lasting::Always));
-                tracee.process == aim.point.process
-                    && (!self.struck || lasts || tracee.pending.is_some())
+                tracee.process == aim.point.process && (!self.struck || lasts || tracee.pending.is_some())
             }
             Some(_) => true,
             None => false,

@@ -103,7 +103,16 @@ impl Keeper {
         let receiver = Receiver::at(&place.run.join("console"));
         tick()?;
         let (children, terminals) = (Children::default(), Vec::new());
-        Ok(Self { baseline: Baseline::now(), place, operation, shape, children, receiver, terminals, serial: 0 })
+        Ok(Self {
+            baseline: Baseline::now(),
+            place,
+            operation,
+            shape,
+            children,
+            receiver,
+            terminals,
+            serial: 0,
+        })
     }
 
     /// A name that no container had before.
@@ -145,7 +154,8 @@ impl Keeper {
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("TMPDIR", self.place.run.join("tmp")).process_group(0);
         command.stdout(File::create(output("out"))?).stderr(File::create(output("err"))?);
-        let needs_terminal = self.shape == Shape::Terminal && arguments.first().is_some_and(|word| word == "run");
+        let needs_terminal =
+            self.shape == Shape::Terminal && arguments.first().is_some_and(|word| word == "run");
         let terminal = needs_terminal.then(|| Terminal::new(24, 80));
         let (_master, slave) = terminal.map_or((None, None), |(master, slave)| (Some(master), Some(slave)));
         command.stdin(slave.map_or_else(Stdio::null, Stdio::from));
@@ -163,9 +173,8 @@ impl Keeper {
             super::follow::kill(pid, libc::SIGKILL);
             self.children.wait_for(pid, DEADLINE);
         }
-        let read = |ending: &str| {
-            fs::read(output(ending)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        };
+        let read =
+            |ending: &str| fs::read(output(ending)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(Done { status, stdout: read("out")?, stderr: read("err")?, took })
     }
 

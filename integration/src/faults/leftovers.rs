@@ -53,7 +53,10 @@ impl Baseline {
     pub fn thaw(&self, place: &Place) {
         for path in self.cgroups(place) {
             for (file, word) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
-                let _ = OpenOptions::new().write(true).open(path.join(file)).and_then(|mut file| file.write_all(word.as_bytes()));
+                let _ = OpenOptions::new()
+                    .write(true)
+                    .open(path.join(file))
+                    .and_then(|mut file| file.write_all(word.as_bytes()));
             }
         }
     }
@@ -106,7 +109,8 @@ fn describe(pid: i32) -> Option<String> {
 /// What a runtime keeps for all containers is no leftover, unless it is half done.
 fn files(place: &Place) -> Vec<String> {
     let listed = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let hidden =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let state = listed(place.run.join("state")).filter(|path| !hidden(path));
     let drafts = listed(place.run.join("state/.cache/seccomp"))
         .chain(listed(place.run.join("pid")))

@@ -121,7 +121,8 @@ impl Operation {
             Operation::RunDetached => [&["run", "--detach"][..], &making].concat(),
             Operation::Start => vec!["start", id],
             Operation::Exec if on_terminal => {
-                let head = ["exec", "--tty", "--detach", "--console-socket", console, "--pid-file", pid_file, id];
+                let head =
+                    ["exec", "--tty", "--detach", "--console-socket", console, "--pid-file", pid_file, id];
                 [&head[..], &prober].concat()
             }
             Operation::Exec => [&["exec", id][..], &prober].concat(),

@@ -63,8 +63,7 @@ pub fn detach(pid: i32, signal: i32) -> Result<()> {
 /// At which system call a process stands.
 pub fn stop(pid: i32) -> Stop {
     let mut info = MaybeUninit::<libc::ptrace_syscall_info>::zeroed();
-    let told =
-        ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size_of_val(&info), info.as_mut_ptr().cast());
+    let told = ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size_of_val(&info), info.as_mut_ptr().cast());
     // SAFETY: all zeros is a valid value, and the kernel wrote over it what it had to say.
     let info = unsafe { info.assume_init() };
     match info.op {
@@ -102,12 +101,7 @@ pub fn change(pid: i32, change: impl FnOnce(&mut libc::user_regs_struct)) -> Res
     ptrace(libc::PTRACE_SETREGS, pid, 0, (&raw mut registers).cast()).map(drop)
 }
 
-fn ptrace(
-    request: libc::c_uint,
-    pid: i32,
-    address: usize,
-    data: *mut libc::c_void,
-) -> Result<libc::c_long> {
+fn ptrace(request: libc::c_uint, pid: i32, address: usize, data: *mut libc::c_void) -> Result<libc::c_long> {
     // SAFETY: the callers pass what each request asks for; memory that the kernel writes to is theirs.
     match unsafe { libc::ptrace(request, pid, address, data) } {
         -1 => Err(Error::last_os_error()),

@@ -46,7 +46,11 @@ pub struct Results {
 pub fn read(directory: &Path) -> io::Result<Vec<Results>> {
     let mut files: Vec<_> = fs::read_dir(directory)?.flatten().map(|entry| entry.path()).collect();
     files.sort();
-    files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).map(|path| file(path)).collect()
+    files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+        .map(|path| file(path))
+        .collect()
 }
 
 fn file(path: &Path) -> io::Result<Results> {
@@ -120,9 +124,15 @@ pub fn markdown(results: &[Results]) -> String {
         Some(points) => points.to_string(),
         None => "–".into(),
     });
-    let _ = writeln!(text, "\n## Trials\n\n`trials` or, where something was wrong, `wrong/trials`; both worlds together.\n");
+    let _ = writeln!(
+        text,
+        "\n## Trials\n\n`trials` or, where something was wrong, `wrong/trials`; both worlds together.\n"
+    );
     text += &grid(results, "ours", |found| cell(sum(found.iter().flat_map(|one| one.counts.values()))));
-    let _ = writeln!(text, "\n| fault | trials | wrong | reached another way | not reached |\n|---|---|---|---|---|");
+    let _ = writeln!(
+        text,
+        "\n| fault | trials | wrong | reached another way | not reached |\n|---|---|---|---|---|"
+    );
     for kind in KINDS {
         let ours = results.iter().filter(|one| one.name[0] == "ours");
         let Count { trials, wrong, drifted, missed, .. } = sum(ours.filter_map(|one| one.counts.get(kind)));

@@ -202,13 +202,17 @@ impl Keeper {
             });
         }
         // Nobody can tell the end of the program from the end of init just before.
-        let is_told = self.operation == Operation::Run && killed && done.status.and_then(|status| status.code()) == Some(137);
+        let is_told = self.operation == Operation::Run
+            && killed
+            && done.status.and_then(|status| status.code()) == Some(137);
         let may_die = usual.is_vital(point, call) || is_told;
         let mut wrong = judge::failure(done, may_die);
         if matches!(fault, Fault::Short | Fault::Storm | Fault::Stop) {
             wrong.push(format!("fails for nothing: {}", done.stderr.trim()));
         }
-        let died = done.status.is_some_and(|status| std::os::unix::process::ExitStatusExt::signal(&status).is_some());
+        let died = done
+            .status
+            .is_some_and(|status| std::os::unix::process::ExitStatusExt::signal(&status).is_some());
         // Where nothing works any more, nothing can be removed either; and what the program has begun is another matter.
         let must_be_clean = self.operation.makes() && fault.kind() != "lasting" && !died;
         if must_be_clean && judge::report(&done.stdout, id).is_none() {

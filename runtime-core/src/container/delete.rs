@@ -72,7 +72,9 @@ fn kill(process: BorrowedFd<'_>, record: &Record) -> Result<()> {
     match pidfd_send_signal(process, Signal::KILL) {
         // It has been faster.
         Ok(()) | Err(Errno::SRCH) => Ok(()),
-        Err(errno) => Err(errno).doing(|| format!("cannot kill process {} of the container", record.init.pid)),
+        Err(errno) => {
+            Err(errno).doing(|| format!("cannot kill process {} of the container", record.init.pid))
+        }
     }
 }
 

@@ -99,10 +99,7 @@ impl Dialogue {
     ///
     /// When the one that bore it has ended and has announced nobody, that is the end, though there may be a newborn: it has
     /// an end of the dialogue in its hand, and may say nothing for ever.
-    pub(super) fn hear_of_newborn(
-        &self,
-        former: BorrowedFd<'_>,
-    ) -> Result<(Heard, Option<OwnedFd>), Errno> {
+    pub(super) fn hear_of_newborn(&self, former: BorrowedFd<'_>) -> Result<(Heard, Option<OwnedFd>), Errno> {
         let mut first = None;
         loop {
             let mut both = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&former, PollFlags::IN)];
