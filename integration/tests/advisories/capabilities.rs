@@ -22,8 +22,8 @@ const STATUS: &str = "cat /proc/self/status";
 
 /// A set as a process sees its own.
 fn set(outcome: &Outcome, name: &str) -> u64 {
-    let lines = outcome.stdout.lines().filter_map(|line| line.split_once(":\t"));
-    let found = lines.filter(|(key, _)| *key == name).next_back();
+    let mut lines = outcome.stdout.lines().filter_map(|line| line.split_once(":\t"));
+    let found = lines.rfind(|(key, _)| *key == name);
     let (_, digits) = found.unwrap_or_else(|| panic!("no {name}: {outcome:?}"));
     u64::from_str_radix(digits, 16).expect("a set of capabilities")
 }
