@@ -41,8 +41,8 @@ fn one_more_process(spec: &Spec) {
         window_size: None,
     };
     let [host, _] = hosts();
-    let planned = Spec::parse_with(spec.raw().to_vec(), &process)
-        .and_then(|spec| plan::exec(&spec, &host, &joining));
+    let planned =
+        Spec::parse_with(spec.raw().to_vec(), &process).and_then(|spec| plan::exec(&spec, &host, &joining));
     planned.map_or_else(|refusal| check_refusal(&refusal), |plan| check_plan(&plan));
 }
 

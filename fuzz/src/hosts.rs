@@ -30,11 +30,7 @@ pub(crate) fn version_1() -> Hierarchies {
         root: "/".into(),
         own: "/engine".into(),
     };
-    Hierarchies {
-        v1: ["memory", "cpu", "devices", "pids"].map(v1).into(),
-        v2: None,
-        owner: Some((0, 0)),
-    }
+    Hierarchies { v1: ["memory", "cpu", "devices", "pids"].map(v1).into(), v2: None, owner: Some((0, 0)) }
 }
 
 fn host(cgroups: Hierarchies) -> Host {

@@ -3,8 +3,8 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::path::Path;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -42,7 +42,9 @@ impl Jail {
             for order in orders {
                 let outcome = match &entered {
                     Ok(()) => catch_unwind(AssertUnwindSafe(order)),
-                    Err(_) => Err(Box::new("the jail can't be entered: are you root?") as Box<dyn Any + Send>),
+                    Err(_) => {
+                        Err(Box::new("the jail can't be entered: are you root?") as Box<dyn Any + Send>)
+                    }
                 };
                 if answers.send(outcome).is_err() {
                     return;

@@ -36,7 +36,8 @@ fn statistics(files: &[(String, Vec<u8>)]) {
     for (name, content) in files {
         fs::write(directory.join(name), content).expect("a file");
     }
-    for (version, controllers) in [("v2", &[][..]), ("v1", &["memory", "cpuacct", "cpuset", "blkio", "pids"])] {
+    for (version, controllers) in [("v2", &[][..]), ("v1", &["memory", "cpuacct", "cpuset", "blkio", "pids"])]
+    {
         let paths = paths(version, controllers);
         let stats = paths.stats();
         serde_json::to_string(&stats).expect("a picture in numbers can be written");

@@ -29,7 +29,8 @@ pub fn tree(bytes: &[u8]) {
         // The loan of a number: descriptors are closed as soon as they are out of use.
         sys::leave_open_below(0);
         let tree = Tree::grow(&mut choice);
-        let root = sys::openat(CWD.as_raw_fd(), c"/tree", open::PATH | open::DIRECTORY, 0).expect("it was made");
+        let root =
+            sys::openat(CWD.as_raw_fd(), c"/tree", open::PATH | open::DIRECTORY, 0).expect("it was made");
         for _ in 0..QUESTIONS {
             let path = CString::new(tree.path(&mut choice)).unwrap_or_default();
             let flags = choice.one(&FLAGS);
@@ -40,13 +41,8 @@ pub fn tree(bytes: &[u8]) {
 }
 
 /// Nothing here waits for the other end of a pipe.
-const FLAGS: [usize; 5] = [
-    open::PATH,
-    open::PATH | open::DIRECTORY,
-    open::NONBLOCK,
-    open::DIRECTORY,
-    open::WRITE | open::NONBLOCK,
-];
+const FLAGS: [usize; 5] =
+    [open::PATH, open::PATH | open::DIRECTORY, open::NONBLOCK, open::DIRECTORY, open::WRITE | open::NONBLOCK];
 
 fn compare(tree: &Tree, root: &Fd, path: &CStr, flags: usize, how: Resolve) {
     let rules = match how {
@@ -94,7 +90,8 @@ impl Choice {
     /// A path of a few parts, well-formed or not.
     fn path(&mut self, most: usize) -> Vec<u8> {
         const PARTS: [&[u8]; 16] = [
-            b"a", b"b", b"c", b"d", b"..", b".", b"", b"a", b"b", b"...", b"self", b"exe", b"fd", b"root", b"0", b"..",
+            b"a", b"b", b"c", b"d", b"..", b".", b"", b"a", b"b", b"...", b"self", b"exe", b"fd", b"root",
+            b"0", b"..",
         ];
         let mut path = if self.below(3) == 0 { b"/".to_vec() } else { Vec::new() };
         for place in 0..=self.below(most) {
@@ -182,7 +179,8 @@ impl Tree {
     /// A file system of its own, perhaps one with links that aren't what they say.
     fn mount(&mut self, path: &Path, choice: &mut Choice) {
         let kind = choice.one(&["proc", "tmpfs"]);
-        let mounted = fs::create_dir(path).is_ok() && mount(kind, path, kind, MountFlags::empty(), None).is_ok();
+        let mounted =
+            fs::create_dir(path).is_ok() && mount(kind, path, kind, MountFlags::empty(), None).is_ok();
         self.put(kind, path, mounted);
         self.mounts.extend(mounted.then(|| path.to_owned()));
     }

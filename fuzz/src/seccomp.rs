@@ -43,7 +43,8 @@ fn calls(seccomp: &LinuxSeccomp) -> Vec<Call> {
     let mut values: Vec<u64> =
         conditions().flat_map(|arg| [arg.value(), arg.value_two().unwrap_or_default()]).collect();
     values.extend([0, u64::MAX, 1 << 32]);
-    values = values.into_iter().flat_map(|value| [value, value.wrapping_add(1), value.wrapping_sub(1)]).collect();
+    values =
+        values.into_iter().flat_map(|value| [value, value.wrapping_add(1), value.wrapping_sub(1)]).collect();
     let names = || entries().flat_map(|entry| entry.names());
     let mut numbers = vec![0, 1, 0x3fff_ffff, 0x4000_0000, u32::MAX];
     for table in TABLES {

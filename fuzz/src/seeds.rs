@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use runtime_core::Spec;
 use runtime_core::plan;
 use runtime_core::wire::{Failure, Report, put_message};
-use runtime_core::Spec;
 
 use crate::configurations::request;
 use crate::hosts::hosts;

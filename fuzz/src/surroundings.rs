@@ -28,7 +28,10 @@ fn name(text: &str) {
     let Ok(id) = ContainerId::new(text) else { return };
     assert_eq!(id.as_str(), text);
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
-    assert!(text.bytes().all(fits) && text != "." && text != ".." && (1..=1024).contains(&text.len()), "{text:?}");
+    assert!(
+        text.bytes().all(fits) && text != "." && text != ".." && (1..=1024).contains(&text.len()),
+        "{text:?}"
+    );
 }
 
 /// What hooks are told is JSON that says the same when it is read, and is one document however odd the words are.

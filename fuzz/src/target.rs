@@ -5,8 +5,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
-    arguments, bus, cgroups, configurations, id_maps, kernel, messages, resolvers, seccomp, state, surroundings,
-    users,
+    arguments, bus, cgroups, configurations, id_maps, kernel, messages, resolvers, seccomp, state,
+    surroundings, users,
 };
 
 /// A source of bytes, and what is done with them.

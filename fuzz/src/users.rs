@@ -28,7 +28,8 @@ fn typed_user(text: &str) -> Option<u32> {
         let number = text.trim_start_matches('0').parse::<u128>();
         digits.then_some(number.unwrap_or(if text.bytes().all(|byte| byte == b'0') { 0 } else { u128::MAX }))
     };
-    let number = |text: &str| id(text).filter(|number| *number < u128::from(u32::MAX)).map(|number| number as u32);
+    let number =
+        |text: &str| id(text).filter(|number| *number < u128::from(u32::MAX)).map(|number| number as u32);
     let expected = match text.split_once(':') {
         None if text.is_empty() => Some((None, None)),
         None => number(text).map(|uid| (Some(uid), None)),

@@ -38,7 +38,11 @@ const WORST: [(&str, &str, &str); 8] = [
     ("{\"ociVersion\":\"1.2.0\",\"x\":[", "0,", "0]}"),
     ("{\"ociVersion\":\"1.2.0\",\"x\":[", "{},", "0]}"),
     ("{\"ociVersion\":\"1.2.0\",\"x\":{", "\"a\":0,", "\"b\":0}}"),
-    ("{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":\"/\",\"env\":[", "\"\",", "\"\"]}}"),
+    (
+        "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":\"/\",\"env\":[",
+        "\"\",",
+        "\"\"]}}",
+    ),
     ("{\"ociVersion\":\"1.2.0\",\"process\":{\"capabilities\":{\"bounding\":[", "\"\",", "\"\"]}}}"),
     ("{\"ociVersion\":\"1.2.0\",\"mounts\":[", "{\"destination\":\"/\"},", "{}]}"),
     ("{\"ociVersion\":\"1.2.0\",\"hooks\":{\"prestart\":[", "{\"path\":\"/\"},", "{\"path\":\"/\"}]}}"),

@@ -27,9 +27,12 @@ fn main() -> ExitCode {
         eprintln!("there is no target {unknown:?}; there are {}", names.join(", "));
         return ExitCode::FAILURE;
     }
-    let chosen = TARGETS.iter().filter(|target| words.is_empty() || words.iter().any(|word| word == target.name));
-    let failed: Vec<&str> =
-        chosen.filter(|target| !fuzz(target.name, target.longest, &seconds)).map(|target| target.name).collect();
+    let chosen =
+        TARGETS.iter().filter(|target| words.is_empty() || words.iter().any(|word| word == target.name));
+    let failed: Vec<&str> = chosen
+        .filter(|target| !fuzz(target.name, target.longest, &seconds))
+        .map(|target| target.name)
+        .collect();
     if failed.is_empty() { ExitCode::SUCCESS } else { complain(&failed) }
 }
 
