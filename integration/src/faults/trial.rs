@@ -204,11 +204,7 @@ impl Keeper {
             });
         }
         // Nobody can tell the end of the program from the end of init just before.
-<<<<<<< HEAD
         let is_told = matches!(self.operation, Operation::Run | Operation::Exec)
-=======
-        let is_told = self.operation == Operation::Run
->>>>>>> faults
             && killed
             && done.status.and_then(|status| status.code()) == Some(137);
         let may_die = usual.is_vital(point, call) || is_told;

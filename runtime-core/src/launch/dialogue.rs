@@ -106,10 +106,6 @@ impl Dialogue {
     /// When the one that bore it has ended and has announced nobody, that is the end, though there may be a newborn: it has
     /// an end of the dialogue in its hand, and may say nothing for ever.
     pub(super) fn hear_of_newborn(&self, former: BorrowedFd<'_>) -> Result<(Heard, Option<OwnedFd>), Errno> {
-<<<<<<< HEAD
-=======
-        let mut first = None;
->>>>>>> faults
         loop {
             let heard = self.hear_of(former)?;
             match heard.0 {
