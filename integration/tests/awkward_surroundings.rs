@@ -72,7 +72,7 @@ fn what_the_caller_ignores_blocks_and_masks_stays_outside() {
         "trap '' CHLD HUP INT QUIT PIPE TERM USR1 USR2",
         "exec env --ignore-signal --block-signal \"$@\"",
         "umask 0777",
-        "exec 7</etc/passwd 8<>/dev/null 200</",
+        "exec 7</etc/passwd 8<>/dev/null 9</",
         "exec env -i \"$@\"",
         "exec env _LIBCONTAINER_INITPIPE=3 LISTEN_FDS=9 LISTEN_PID=1 NOTIFY_SOCKET= GCONV_PATH=/ \"$@\"",
         "exec setsid \"$@\"",

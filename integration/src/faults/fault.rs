@@ -94,8 +94,10 @@ impl Fault {
             "error" if !is_one_of(&UNFAILING) => errors(Lasting::Once),
             "lasting" if !is_one_of(&UNFAILING) => {
                 let mut all = errors(Lasting::Always);
-                // To try once more is right, and what these two ask for.
-                all.retain(|fault| !matches!(fault, Fault::Error(Errno::INTR | Errno::AGAIN, _)));
+                // To try once more is right, and what the first two ask for; who is told of everything that it isn't there
+                // has nothing to go by.
+                let senseless = [Errno::INTR, Errno::AGAIN, Errno::NOENT];
+                all.retain(|fault| !matches!(fault, Fault::Error(errno, _) if senseless.contains(errno)));
                 all
             }
             "short" if is_one_of(&TRANSFERS) => vec![Fault::Short],

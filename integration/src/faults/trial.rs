@@ -192,9 +192,7 @@ impl Keeper {
         let call = usual.at(point).map_or(u64::MAX, |(_, call)| call);
         // Whoever is told that a file isn't there may do without it, if it is one that may be missing.
         let is_believed = matches!(fault, Fault::Error(Errno::NOENT, _)) && looks_up(call);
-        // Who is told so of all files has nothing to go by.
-        let is_blind = is_believed && fault.kind() == "lasting";
-        if done.status.is_none() || is_blind || killed && point.process == 0 {
+        if done.status.is_none() || killed && point.process == 0 {
             return Ok(Vec::new());
         }
         if done.succeeded() {

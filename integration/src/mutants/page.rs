@@ -30,7 +30,7 @@ impl Display for Verdict {
 const HEAD: &str = "# Mutants\n
 Written by `make test-mutants`. Each line takes a defence out of a copy of the source; the test that is named has to
 fail then, and to pass with everything in its place. Why there are no switches instead:
-[0023](decisions/0023-mutants.md).
+[0021](decisions/0021-mutants.md).
 
 | defence | what is taken out | in | the test that notices | result |
 |---|---|---|---|---|
