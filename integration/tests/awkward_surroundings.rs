@@ -36,6 +36,7 @@ fn is_the_same_world(prepare: &str, edit: impl FnOnce(&mut Value)) {
     let (path, id) = (text(&bundle.path), test.fresh());
     let script = format!("{prepare}\nexec \"$@\"");
     let said = test.call_by(&script, &["run", "--bundle", &path, &id]).run().ok().stdout;
+    assert!(!said.is_empty(), "{prepare}: nothing was said");
     let differences =
         foretold::differences(&Case { config: &bundle.config, caller: &caller, id: &id }, &said);
     assert!(differences.is_empty(), "{prepare}: {differences:#?}");

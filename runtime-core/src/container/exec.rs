@@ -4,6 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::guest::Guest;
 use super::{Console, Container, Executed, Status};
 use crate::cgroup::Inside;
@@ -67,10 +69,12 @@ fn enter(
 
 /// What was about to enter a container that is killed fails at whatever it was doing, or is killed with it.
 fn explain(container: &Container, first: BorrowedFd<'_>, error: Error) -> Error {
-    const MOMENT: Duration = Duration::from_millis(50);
+    // A process without an answer for who enters its namespaces is dying, which may take some time: all others go first.
+    let is_dying = matches!(&error, Error::Step(step) if step.errno == Errno::SRCH);
+    let patience = if is_dying { super::PATIENCE } else { Duration::from_millis(50) };
     match error {
         Error::Config(_) | Error::Program { .. } => error,
-        _ if sys::process::wait_for_end(first, MOMENT) => Error::Died(format!(
+        _ if sys::process::wait_for_end(first, patience) => Error::Died(format!(
             "the container was killed, or has ended, while a process was being started in it: {}",
             container.id
         )),
