@@ -1,7 +1,7 @@
 //! Devices, terminals and masks: each is the very inode that it should be.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use integration::attack::{Attacker, Sentinel, rounds};
@@ -13,7 +13,7 @@ use integration::{Bundle, Test, World, runtime};
 use rustix::fs::{CWD, FileType, makedev, mkfifoat, mknodat};
 use serde_json::{Value, json};
 
-use crate::room::{AT_ONCE, bare_dev, capabilities, clear, exec, mount_first, on_each_resolver, plant};
+use crate::room::{AT_ONCE, bare_dev, capabilities, clear, exec, on_each_resolver, plant};
 
 const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
 
@@ -81,8 +81,9 @@ fn cve_2025_31133_cve_2025_62161_masks_are_not_the_containers_null_device() {
     });
 }
 
-/// A shared `/dev` whose devices are exchanged with links to what is outside.
-fn shared_dev(test: &Test, sentinel: &Sentinel) -> (PathBuf, Vec<(PathBuf, PathBuf)>) {
+/// Fills the `/dev` of a root that is shared with somebody hostile; each device is to be exchanged with a link to what is
+/// outside.
+fn hostile_dev(bundle: &Bundle, sentinel: &Sentinel) -> Vec<(PathBuf, PathBuf)> {
     const DEVICES: [(&str, u32, &str); 6] = [
         ("null", 3, "null"),
         ("zero", 5, "file"),
@@ -91,39 +92,31 @@ fn shared_dev(test: &Test, sentinel: &Sentinel) -> (PathBuf, Vec<(PathBuf, PathB
         ("urandom", 9, "exec"),
         ("tty", 0, "file"),
     ];
-    let volume = test.directory.join(test.fresh());
-    fs::create_dir(&volume).expect("a directory can be made");
     let pair = |(name, minor, target): (&str, u32, &str)| {
-        let (device, link) = (volume.join(name), volume.join(format!("{name}.link")));
+        let (device, link) =
+            (bundle.inside(&format!("dev/{name}")), bundle.inside(&format!("dev/{name}.link")));
+        let _ = (fs::remove_file(&device), fs::remove_file(&link));
         let number = if name == "tty" { makedev(5, 0) } else { makedev(1, minor) };
-        mknodat(CWD, &device, FileType::CharacterDevice, 0o666.into(), number)
+        mknodat(CWD, &device, FileType::CharacterDevice, 0o400.into(), number)
             .expect("root may make devices");
-        fs::set_permissions(&device, PermissionsExt::from_mode(0o666)).expect("it is ours");
         symlink(sentinel.join(target), &link).expect("a link can be made");
         (device, link)
     };
-    let pairs = DEVICES.map(pair).to_vec();
-    (volume, pairs)
-}
-
-/// Without what would cover the volume at /dev.
-fn sharing_dev(config: &mut Value, volume: &Path) {
-    bare_dev(config);
-    mount_first(config, "/dev", volume);
+    DEVICES.map(pair).to_vec()
 }
 
 #[test]
 fn cve_2025_31133_masks_are_what_they_should_be_however_fast_the_null_device_changes() {
     on_each_resolver(|test| {
         let sentinel = Sentinel::new(test);
+        let bundle = test.bundle(|config| {
+            bare_dev(config);
+            masks(config);
+        });
+        with_secrets(&bundle);
         for _ in 0..rounds().div_ceil(AT_ONCE) {
-            let (volume, pairs) = shared_dev(test, &sentinel);
-            let bundle = test.bundle(|config| {
-                sharing_dev(config, &volume);
-                masks(config);
-            });
-            with_secrets(&bundle);
-            let attacker = Attacker::exchanging(pairs);
+            let null = hostile_dev(&bundle, &sentinel).swap_remove(0);
+            let attacker = Attacker::exchanging(vec![null]);
             let outcome = test.run(&bundle);
             attacker.stop();
             sentinel.is_untouched();
@@ -138,19 +131,29 @@ fn cve_2025_31133_masks_are_what_they_should_be_however_fast_the_null_device_cha
 fn cve_2026_88265_nothing_outside_is_opened_or_given_away_however_fast_devices_change() {
     on_each_resolver(|test| {
         let sentinel = Sentinel::new(test);
+        let mut bundle = test.bundle(|config| {
+            bare_dev(config);
+            config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+        });
         for round in 0..rounds().div_ceil(5) {
-            let (volume, pairs) = shared_dev(test, &sentinel);
-            let bundle = test.bundle(|config| {
-                sharing_dev(config, &volume);
-                config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
-                config["root"]["readonly"] = json!(round % 2 == 0);
-            });
-            let attacker = Attacker::exchanging(pairs);
+            // One alone changes so fast that it is another one between any two calls.
+            let mut pairs = hostile_dev(&bundle, &sentinel);
+            let pair = pairs.swap_remove(round % pairs.len());
+            bundle.edit(|config| config["linux"]["devices"] = owned(&pair.0, round % 2 == 0));
+            let attacker = Attacker::exchanging(vec![pair]);
             let _ = test.run(&bundle);
             attacker.stop();
             sentinel.is_untouched();
         }
     });
+}
+
+/// A configuration's device instead of the default one, which belongs to somebody; or none.
+fn owned(device: &Path, wanted: bool) -> Value {
+    let name = device.file_name().unwrap_or_default().to_string_lossy();
+    let entry =
+        json!({"path": format!("/dev/{name}"), "type": "c", "major": 1, "minor": 3, "uid": 7, "gid": 7});
+    if wanted && name == "null" { json!([entry]) } else { json!([]) }
 }
 
 /// What may lie in a bare /dev where the runtime looks for devices.
@@ -251,19 +254,15 @@ fn on_a_terminal(test: &Test, bundle: &Bundle) -> String {
 fn cve_2025_52565_the_console_is_the_terminal_however_fast_its_place_changes() {
     on_each_resolver(|test| {
         let sentinel = Sentinel::new(test);
-        let (volume, mut pairs) = shared_dev(test, &sentinel);
-        let (console, link) = (volume.join("console"), volume.join("console.link"));
-        fs::write(&console, "").expect("a file can be written");
-        symlink(sentinel.join("console"), &link).expect("a link can be made");
-        fs::create_dir(volume.join("pts")).expect("a directory can be made");
-        pairs.truncate(0);
-        pairs.push((console, link));
         let bundle = test.bundle(|config| {
-            sharing_dev(config, &volume);
+            bare_dev(config);
             mount(config, "/dev/pts", "devpts", "devpts", &["newinstance", "ptmxmode=0666", "mode=0620"]);
             on_terminal(config, "true");
         });
-        let attacker = Attacker::exchanging(pairs);
+        let [console, link] = ["dev/console", "dev/console.link"].map(|name| bundle.inside(name));
+        fs::write(&console, "").expect("a file can be written");
+        symlink(sentinel.join("console"), &link).expect("a link can be made");
+        let attacker = Attacker::exchanging(vec![(console, link)]);
         for _ in 0..rounds() {
             let (_master, slave) = Terminal::new(24, 80);
             let _ =
