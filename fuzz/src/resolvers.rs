@@ -24,7 +24,8 @@ const THINGS: usize = 14;
 
 /// Makes the tree that the bytes describe, and looks up the paths that they describe, in both ways.
 pub fn tree(bytes: &[u8]) {
-    let mut choice = Choice(bytes.to_vec().into_iter());
+    let bytes = bytes.to_vec();
+    let mut choice = Choice(bytes.into_iter());
     within(move || {
         // The loan of a number: descriptors are closed as soon as they are out of use.
         sys::leave_open_below(0);

@@ -1,5 +1,6 @@
 //! The targets, and the limits that hold for all of them.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -43,7 +44,10 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does what the target with this name does, in time.
 pub fn check(name: &str, bytes: &[u8]) {
+    static ALONE: Mutex<()> = Mutex::new(());
     let target = TARGETS.iter().find(|target| target.name == name).expect("there is such a target");
+    // The time of the process is looked at: nobody else may use it up. A panic of another is that one's.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = processor_time();
     (target.check)(bytes);
     let used = processor_time() - begun;

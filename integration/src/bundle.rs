@@ -160,6 +160,11 @@ pub fn base() -> &'static Path {
     })
 }
 
+/// Makes what all bundles are copies of, for processes that can't do so side by side because they have the same number.
+pub fn prepare() {
+    template();
+}
+
 /// The one rootfs that all bundles are copies of; its files are shared by hard links.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();

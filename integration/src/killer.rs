@@ -1,12 +1,10 @@
-//! Death at a chosen moment: a command of the runtime is traced and killed when it enters its n-th system call.
+//! Death at a chosen moment: a command of the runtime is killed when it enters its n-th system call.
 //!
-//! Only the command itself is traced, and only its first thread: the processes that it starts go on alone, as they
-//! would after the real thing (the kernel runs out of memory, an impatient engine kills it).
+//! This is [`faults`](crate::faults) for programs with threads, of which none may wait for everybody's children: only the
+//! command itself is followed, and only its first thread. The processes that it starts go on alone, as they would
+//! after the real thing (the kernel runs out of memory, an impatient engine kills it).
 
-use std::io::{Error, Result};
-use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
-use std::ptr::null_mut;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -14,12 +12,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::command::{Call, Outcome};
+use crate::faults::ptrace::{self, AT_CALL, Stop};
 
 /// How long a traced command may take.
 pub const DEADLINE: Duration = Duration::from_secs(5);
-
-/// How a stop at a system call is told from any other.
-const AT_CALL: i32 = libc::SIGTRAP | 0x80;
 
 /// What became of a traced command.
 #[derive(Debug, Clone)]
@@ -41,7 +37,7 @@ pub struct Death {
 pub fn kill_at(call: Call, ordinal: u32) -> Death {
     let traced = call.with(|command| {
         // SAFETY: between fork and exec this makes one system call and touches no memory.
-        unsafe { command.pre_exec(ask_to_be_traced) };
+        unsafe { command.pre_exec(ptrace::ask_to_be_traced) };
     });
     let running = traced.spawn();
     let pid = Pid::from_raw(running.pid()).expect("a process has an id");
@@ -79,7 +75,7 @@ fn follow(pid: Pid, ordinal: u32) -> (u32, Option<u64>) {
         match signal {
             AT_CALL => begun = entered(pid),
             // It has just executed the runtime.
-            libc::SIGTRAP => drop(set_options(pid)),
+            libc::SIGTRAP => drop(ptrace::set_options(pid.as_raw_nonzero().get(), false)),
             other => pass_on = other,
         }
         calls += u32::from(begun.is_some());
@@ -88,45 +84,14 @@ fn follow(pid: Pid, ordinal: u32) -> (u32, Option<u64>) {
             return (calls, begun);
         }
         // It may have been killed meanwhile: the next wait tells.
-        drop(resume(pid, pass_on));
+        drop(ptrace::resume(pid.as_raw_nonzero().get(), true, pass_on));
     }
-}
-
-fn ask_to_be_traced() -> Result<()> {
-    ptrace(libc::PTRACE_TRACEME, 0, 0, null_mut()).map(drop)
-}
-
-/// The runtime must not outlive a test that was killed; its children are not traced, and don't count.
-fn set_options(pid: Pid) -> Result<()> {
-    let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
-    ptrace(libc::PTRACE_SETOPTIONS, raw(pid), 0, options as *mut libc::c_void).map(drop)
-}
-
-fn resume(pid: Pid, signal: i32) -> Result<()> {
-    ptrace(libc::PTRACE_SYSCALL, raw(pid), 0, signal as *mut libc::c_void).map(drop)
 }
 
 /// The number of the call that the process is about to make; none if it comes back from one.
 fn entered(pid: Pid) -> Option<u64> {
-    let mut info = MaybeUninit::<libc::ptrace_syscall_info>::zeroed();
-    ptrace(libc::PTRACE_GET_SYSCALL_INFO, raw(pid), size_of_val(&info), info.as_mut_ptr().cast()).ok()?;
-    // SAFETY: all zeros is a valid value, and the kernel wrote over it what it has to say.
-    let info = unsafe { info.assume_init() };
-    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
-        return None;
-    }
-    // SAFETY: at an entry, this is the member that the kernel has filled.
-    Some(unsafe { info.u.entry }.nr)
-}
-
-fn raw(pid: Pid) -> i32 {
-    pid.as_raw_nonzero().get()
-}
-
-fn ptrace(request: libc::c_uint, pid: i32, address: usize, data: *mut libc::c_void) -> Result<libc::c_long> {
-    // SAFETY: the callers pass what each request asks for; memory that the kernel writes to is theirs.
-    match unsafe { libc::ptrace(request, pid, address, data) } {
-        -1 => Err(Error::last_os_error()),
-        answer => Ok(answer),
+    match ptrace::stop(pid.as_raw_nonzero().get()) {
+        Stop::Entry(number, _) => Some(number),
+        _ => None,
     }
 }

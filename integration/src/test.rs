@@ -2,8 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,6 +14,8 @@ use crate::bundle::{Bundle, base};
 use crate::command::{Call, Groups, Outcome};
 use crate::container::Container;
 use crate::leaks::{self, Traces};
+use crate::login::{self, Login};
+use crate::missing::Missing;
 use crate::runtime::{binaries, runtime};
 use crate::user::{self, User};
 use crate::world::World;
@@ -29,11 +31,11 @@ pub struct Test {
     pub mark: String,
     /// The test's own directory.
     pub directory: PathBuf,
-    /// What executes the runtime, with its arguments; nothing does by default.
-    before: Vec<String>,
+    missing: Option<Missing>,
     pub(crate) traces: RefCell<Traces>,
     pub(crate) groups: Groups,
     user: Option<User>,
+    login: Option<&'static Login>,
     serial: Cell<u32>,
 }
 
@@ -66,22 +68,28 @@ impl Test {
             world,
             mark,
             directory,
-            before: Vec::new(),
+            missing: Missing::everywhere().cloned(),
             traces: RefCell::default(),
             groups: Groups::default(),
             user: None,
+            login: None,
             serial: Cell::new(0),
         }
     }
 
     /// The same, where some system calls are missing for the runtime and all that it starts: this errno says so.
     pub fn without(mut self, errno: Errno, calls: &[&str]) -> Self {
-        let launcher = match self.user {
+        self.missing = Some(Missing::these(errno, calls));
+        self
+    }
+
+    /// What takes system calls away from the program that follows, if anything does.
+    fn launcher(&self, missing: Option<&Missing>) -> Vec<String> {
+        let place = match self.user {
             Some(_) => user::WITHOUT.into(),
             None => text(&binaries().join("without")),
         };
-        self.before = vec![launcher, errno.raw_os_error().to_string(), calls.join(",")];
-        self
+        missing.map(|missing| vec![place, missing.to_string()]).unwrap_or_default()
     }
 
     /// A test whose commands are run by an ordinary user who may make no cgroup.
@@ -101,6 +109,20 @@ impl Test {
     fn give_to(&mut self, user: User) {
         ["state", "tmp"].iter().for_each(|part| user::give(&self.directory.join(part)));
         self.user = Some(user);
+    }
+
+    /// A test whose commands are run by somebody who has logged in, with a systemd of his own.
+    ///
+    /// # Panics
+    /// When its directories can't be made his.
+    pub fn of_login(login: &'static Login) -> Self {
+        let mut test = Self::at(World::Host);
+        let id = Some(login::UID);
+        for part in ["state", "tmp"] {
+            chown(test.directory.join(part), id, id).expect("root may give things away");
+        }
+        test.login = Some(login);
+        test
     }
 
     /// The binary under test, as the commands see it.
@@ -127,43 +149,46 @@ impl Test {
 
     /// A command of the runtime, ready to be run: global options, then these arguments.
     pub fn call(&self, arguments: &[&str]) -> Call {
-        let root = self.state_root();
-        let root = root.to_str().expect("the test's directory is plain text");
-        let runtime = text(&self.binary());
-        let mut words: Vec<&str> = self.before.iter().map(String::as_str).collect();
-        words.extend([runtime.as_str(), "--root", root]);
-        words.extend(arguments);
+        self.launched(self.missing.as_ref(), &self.words(&[], arguments))
+    }
+
+    /// The same, where other system calls are missing than for the rest of the test.
+    pub fn call_without(&self, missing: &Missing, arguments: &[&str]) -> Call {
+        self.launched(Some(missing), &self.words(&[], arguments))
+    }
+
+    /// A command of the runtime that a shell executes by `exec "$@"`, after whatever the script prepares.
+    pub fn call_by(&self, script: &str, arguments: &[&str]) -> Call {
+        self.launched(self.missing.as_ref(), &self.words(&["/bin/sh", "-c", script, "sh"], arguments))
+    }
+
+    /// A command line of the runtime.
+    fn words(&self, before: &[&str], arguments: &[&str]) -> Vec<String> {
+        let own = [text(&self.binary()), "--root".into(), text(&self.state_root())];
+        let words = before.iter().map(|&word| word.into()).chain(own);
+        words.chain(arguments.iter().map(|&word| word.into())).collect()
+    }
+
+    fn launched(&self, missing: Option<&Missing>, words: &[String]) -> Call {
+        let all = [self.launcher(missing), words.to_vec()].concat();
+        let words: Vec<&str> = all.iter().map(String::as_str).collect();
         self.program(Path::new(words[0]), &words[1..])
     }
 
     /// Another program, ready to be run in the same world.
     pub fn program(&self, program: &Path, arguments: &[&str]) -> Call {
         let output = self.directory.join("output").join(self.fresh());
-        self.prepared(program, arguments, output)
-    }
-
-    fn prepared<A: AsRef<OsStr>>(
-        &self,
-        program: &Path,
-        arguments: impl IntoIterator<Item = A>,
-        output: PathBuf,
-    ) -> Call {
         let program = program.as_os_str();
-        match &self.user {
-            Some(user) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
-            None => Call::new(self.world, program, arguments, output, &self.groups),
+        match (&self.user, self.login) {
+            (Some(user), _) => Call::entering(user.entrance(), program, arguments, output, &self.groups),
+            (None, Some(login)) => {
+                let call = Call::entering(login.entrance(), program, arguments, output, &self.groups);
+                login::environment().into_iter().fold(call, |call, (name, value)| call.env(name, value))
+            }
+            (None, None) => Call::new(self.world, program, arguments, output, &self.groups),
         }
         .env(leaks::MARK, &self.mark)
         .env("TMPDIR", self.directory.join("tmp"))
-    }
-
-    /// A command of the runtime that a shell executes by `exec "$@"`, after whatever the script prepares.
-    pub fn call_by(&self, script: &str, arguments: &[&str]) -> Call {
-        let runtime = text(&self.binary());
-        let root = text(&self.state_root());
-        let all = [&["-c", script, "sh", &runtime, "--root", &root], arguments].concat();
-        let output = self.directory.join("output").join(self.fresh());
-        self.prepared(Path::new("/bin/sh"), all, output)
     }
 
     /// Runs a command of the runtime.

@@ -1,14 +1,16 @@
 //! A thousand lives: what one container leaves behind unnoticed, many make plain.
 //!
-//! `CYCLES` says how many in each world.
+//! `CYCLES` says how many in each world; `make test-cycles` runs ten thousand, and compares the last of them with the
+//! first.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::{Write, stderr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use integration::{Bundle, Exit, Test, World, bpf, leaks};
+use integration::{Bundle, Container, Exit, Test, World, bpf, leaks};
 use serde_json::json;
 
 const USUAL: usize = 100;
@@ -31,25 +33,80 @@ fn many(world: World, cycles: usize) {
     // The first one fills caches.
     live(&test, &bundle);
     let before = census(world);
-    (0..cycles).for_each(|_| live(&test, &bundle));
+    let lives: Vec<_> = (0..cycles).map(|_| live(&test, &bundle)).collect();
     let left = leaks::settled(&test);
     assert!(left.is_empty(), "{left:#?}");
     assert_eq!(entries(&test.state_root()), 0, "the state directory holds something");
     let shrunk = leaks::soon(PATIENCE, || growth(&before, world).is_empty().then_some(()));
     let grown = growth(&before, world);
     assert!(shrunk.is_some(), "{grown:?} more after {cycles} lives in {world:?}");
-    let kinds: Vec<_> = before.keys().collect();
+    let change: Vec<_> =
+        census(world).iter().map(|(name, now)| format!("{name} {} → {now}", before[name])).collect();
     // Told even when the test succeeds.
-    let _ = writeln!(stderr(), "cycles: {cycles} lives in {world:?}, 0 leaks; no growth of {kinds:?}");
+    let _ = writeln!(stderr(), "cycles: {cycles} lives in {world:?}, 0 leaks; {}", change.join(", "));
+    let tenth = lives.len().div_ceil(10);
+    let (first, last) = (Tenth::of(&lives[..tenth]), Tenth::of(&lives[lives.len() - tenth..]));
+    let _ = writeln!(stderr(), "cycles: the first tenth {first}, the last {last}");
+    // Few lives tell of the machine's other work only.
+    if cycles >= 1000 {
+        assert!(last.resident * 100 <= first.resident * 102, "init grows: {first}, {last}");
+        assert!(last.shortest * 4 <= first.shortest * 5, "lives take longer and longer: {first}, {last}");
+    }
+}
+
+/// What one life has cost.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    time: Duration,
+    /// Of init while it waits, in KiB.
+    resident: usize,
+}
+
+/// The costs of many lives. What others do on the machine makes some longer, and none shorter.
+struct Tenth {
+    shortest: Duration,
+    median: Duration,
+    p99: Duration,
+    resident: usize,
+}
+
+impl Tenth {
+    fn of(lives: &[Life]) -> Self {
+        let mut times: Vec<_> = lives.iter().map(|life| life.time).collect();
+        times.sort_unstable();
+        let mut resident: Vec<_> = lives.iter().map(|life| life.resident).collect();
+        resident.sort_unstable();
+        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+        Self { shortest: at(0), median: at(50), p99: at(99), resident: resident[resident.len() / 2] }
+    }
+}
+
+impl fmt::Display for Tenth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shortest, median, p99, resident } = self;
+        write!(
+            f,
+            "{shortest:.1?} at least, {median:.1?} at the median, {p99:.1?} at p99, init of {resident} KiB"
+        )
+    }
 }
 
 /// From create to delete.
-fn live(test: &Test, bundle: &Bundle) {
+fn live(test: &Test, bundle: &Bundle) -> Life {
+    let begun = Instant::now();
     let container = test.create(bundle);
+    let resident = resident(&container);
     container.start().ok();
     container.kill("KILL").ok();
     assert_eq!(container.wait(), Exit::Signal(9));
     container.delete().ok();
+    Life { time: begun.elapsed(), resident }
+}
+
+fn resident(container: &Container<'_>) -> usize {
+    let status = container.proc("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("init is there");
+    line.trim_end_matches("kB").trim().parse().expect("a size is a number")
 }
 
 /// What has grown, and by how much.
@@ -78,6 +135,14 @@ fn census(world: World) -> BTreeMap<&'static str, usize> {
             "memory cgroups",
             number("/proc/cgroups", |line| line.strip_prefix("memory")?.split_whitespace().nth(1)),
         ),
+        ("dying cgroups", world.cgroup2().map_or(0, |root| dying(&root))),
+        ("network devices", entries(Path::new("/sys/class/net"))),
+        (
+            "segments and queues",
+            ["shm", "msg", "sem"].map(|kind| lines(&format!("/proc/sysvipc/{kind}"))).iter().sum(),
+        ),
+        ("locks", lines("/proc/locks")),
+        ("temporary files", entries(&std::env::temp_dir())),
         (
             "network namespaces",
             number("/proc/slabinfo", |line| line.strip_prefix("net_namespace")?.split_whitespace().next()),
@@ -87,6 +152,17 @@ fn census(world: World) -> BTreeMap<&'static str, usize> {
             number("/proc/slabinfo", |line| line.strip_prefix("pid_namespace")?.split_whitespace().next()),
         ),
     ])
+}
+
+/// Cgroups that were removed and are still held by something.
+fn dying(root: &Path) -> usize {
+    let find = |line: &str| line.strip_prefix("nr_dying_descendants ")?.parse().ok();
+    let text = fs::read_to_string(root.join("cgroup.stat")).unwrap_or_default();
+    text.lines().find_map(find).unwrap_or(0)
+}
+
+fn lines(file: &str) -> usize {
+    fs::read_to_string(file).map_or(0, |text| text.lines().count())
 }
 
 fn entries(directory: &Path) -> usize {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use integration::bundle::shell;
 use integration::command::DEADLINE;
 use integration::leaks::soon;
-use integration::{Container, Outcome, PROBER, Test, World};
+use integration::user::{ours, with_all_ids};
+use integration::{Container, Outcome, PROBER, Test, World, smallest};
 use serde_json::{Value, json};
 
 /// Runs a test in every world where this controller can limit something.
@@ -99,6 +100,34 @@ fn who_has_used_its_quota_waits() {
     });
 }
 
+/// What the processes of a container have had of the processors.
+fn used(container: &Container<'_>) -> u64 {
+    match container.cgroup_file("cpuacct", "cpuacct.usage") {
+        Some(nanoseconds) => nanoseconds.parse().expect("a number"),
+        None => counted(container, "cpu", "cpu.stat", "usage_usec "),
+    }
+}
+
+#[test]
+fn who_has_more_shares_gets_more_of_a_processor() {
+    with("cpu", |test| {
+        if test.world.hierarchy("cpuset").is_none() {
+            return println!("no cpuset beside cpu: not tested");
+        }
+        let busy = |shares: u32| {
+            started(test, json!({"cpu": {"shares": shares, "cpus": "0"}}), "while :; do :; done")
+        };
+        let both = [busy(1024), busy(128)];
+        let before = both.each_ref().map(used);
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(3) {
+            std::thread::park_timeout(Duration::from_secs(1));
+        }
+        let [more, less] = [0, 1].map(|one| used(&both[one]) - before[one]);
+        assert!(less > 0 && more > 2 * less, "{more} and {less}");
+    });
+}
+
 #[test]
 fn shares_are_weights_in_version_2() {
     with("cpu", |test| {
@@ -121,39 +150,47 @@ fn scratch() -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+/// Throttles of the disk that tests may write to, each with a script that then takes four seconds, and none without.
+const THROTTLES: [(&str, u64, &str); 4] = [
+    ("throttleWriteBpsDevice", MIB, "dd if=/dev/zero of=/dev/disk bs=64k count=64 oflag=direct 2>/dev/null"),
+    ("throttleReadBpsDevice", MIB, "dd if=/dev/disk of=/dev/null bs=64k count=64 iflag=direct 2>/dev/null"),
+    ("throttleWriteIOPSDevice", 16, "dd if=/dev/zero of=/dev/disk bs=4k count=64 oflag=direct 2>/dev/null"),
+    ("throttleReadIOPSDevice", 16, "dd if=/dev/disk of=/dev/null bs=4k count=64 iflag=direct 2>/dev/null"),
+];
+
+/// A container with the disk in it.
+fn with_disk(config: &mut Value, (major, minor): (u32, u32)) {
+    config["linux"]["devices"] =
+        json!([{"path": "/dev/disk", "type": "b", "major": major, "minor": minor, "fileMode": 0o600}]);
+    config["linux"]["resources"]["devices"] = json!([
+        {"allow": false, "access": "rwm"},
+        {"allow": true, "type": "b", "major": major, "minor": minor, "access": "rw"}
+    ]);
+}
+
 #[test]
 fn a_slow_disk_is_slow() {
-    let Some((major, minor)) = scratch() else {
+    let Some(disk) = scratch() else {
         return println!("no disk with the serial number \"scratch\": not tested");
     };
-    for name in ["io", "blkio"] {
-        if let Some(test) = World::with(name).map(Test::at) {
-            let written = |rate: Option<u64>| {
-                let throttle = rate.map(|rate| json!([{"major": major, "minor": minor, "rate": rate}]));
-                let start = Instant::now();
-                let outcome = test.run_with(|config| {
-                    config["linux"]["devices"] = json!([
-                        {"path": "/dev/disk", "type": "b", "major": major, "minor": minor, "fileMode": 0o600}
-                    ]);
-                    config["linux"]["resources"]["devices"] = json!([
-                        {"allow": false, "access": "rwm"},
-                        {"allow": true, "type": "b", "major": major, "minor": minor, "access": "rw"}
-                    ]);
-                    if let Some(throttle) = throttle {
-                        config["linux"]["resources"]["blockIO"] = json!({"throttleWriteBpsDevice": throttle});
-                    }
-                    shell(config, "dd if=/dev/zero of=/dev/disk bs=64k count=64 oflag=direct 2>/dev/null");
-                });
-                outcome.ok();
-                start.elapsed()
-            };
-            written(None);
-            let slow = written(Some(MIB));
-            assert!(slow > Duration::from_secs(3), "4 MiB at 1 MiB a second took {slow:?}");
-            return;
-        }
+    let Some(test) = ["io", "blkio"].into_iter().find_map(World::with).map(Test::at) else {
+        return println!("no world with io or blkio: not tested");
+    };
+    for (throttle, rate, script) in THROTTLES {
+        let taken = |limits: Value| {
+            let start = Instant::now();
+            let outcome = test.run_with(|config| {
+                with_disk(config, disk);
+                limit(config, limits);
+                shell(config, script);
+            });
+            outcome.ok();
+            start.elapsed()
+        };
+        taken(json!({}));
+        let slow = taken(json!({"blockIO": {throttle: [{"major": disk.0, "minor": disk.1, "rate": rate}]}}));
+        assert!(slow > Duration::from_secs(3), "{throttle}: what takes 4 seconds took {slow:?}");
     }
-    println!("no world with io or blkio: not tested");
 }
 
 #[test]
@@ -216,6 +253,51 @@ fn a_device_opens_only_if_a_rule_allows_it() {
         assert_eq!(opened(json!([none, rule("w")])), "opened\n", "{world:?}");
         assert_eq!(opened(json!([none, rule("rw"), {"allow": false, "access": "w"}])), "", "{world:?}");
     }
+}
+
+/// In KiB. Each processor keeps up to 256 in hand.
+fn little() -> u64 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    64 + 256 * processors
+}
+
+#[test]
+fn a_container_starts_with_little_memory() {
+    if World::Unified.hierarchy("memory").is_none() {
+        return println!("no memory in version 2: not tested");
+    }
+    let test = Test::at(World::Unified);
+    let bundle = test.bundle(|config| smallest::limit(config, little()));
+    (0..20).for_each(|_| drop(test.run(&bundle).ok()));
+}
+
+/// Gives the cgroups below the root these controllers, as whoever hands a cgroup over does.
+fn hand_down(controllers: &str) -> bool {
+    let root = World::Unified.cgroup2().expect("this world has a tree");
+    fs::write(root.join("cgroup.subtree_control"), controllers).is_ok()
+}
+
+#[test]
+fn what_an_ordinary_user_sets_in_a_cgroup_of_his_is_felt() {
+    if !ours() {
+        return;
+    }
+    if !hand_down("+memory +pids") {
+        return println!("no memory and pids in version 2: not tested");
+    }
+    let test = Test::of_user_with_cgroup();
+    let run = |resources: Value, script: &str| {
+        test.run_with(|config| {
+            with_all_ids(config);
+            limit(config, resources);
+            shell(config, script);
+        })
+    };
+    let memory =
+        if swaps() { json!({"limit": 16 * MIB, "swap": 16 * MIB}) } else { json!({"limit": 16 * MIB}) };
+    assert_eq!(run(json!({"memory": memory}), &fill(200)).ok().stdout, "137\n");
+    let many = run(json!({"pids": {"limit": 10}}), "for i in $(seq 40); do sleep 30 & done; wait");
+    assert!(!many.succeeded() && many.stderr.contains("fork"), "{many:#?}");
 }
 
 #[test]

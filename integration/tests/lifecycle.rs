@@ -81,7 +81,8 @@ fn a_killed_init_ends_run_with_128_and_the_signal() {
     let test = Test::new();
     let id = test.fresh();
     let running = test.call(&["run", "--bundle", &text(&sleeper(&test).path), &id]).spawn();
-    let running_now = || test.runtime(&["state", &id]).stdout.contains("running").then_some(());
+    // The record is shown while init works still.
+    let running_now = || test.runtime(&["ps", &id]).stdout.contains("/bin/sleep").then_some(());
     integration::leaks::soon(integration::command::DEADLINE, running_now).expect("the container comes up");
     test.runtime(&["kill", &id, "KILL"]).ok();
     running.finish().exits(137);

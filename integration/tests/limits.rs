@@ -1,9 +1,9 @@
 //! Limits: that they are set, read back by another program's eyes, and that they limit.
 
-use cgroups_rs::fs::cpu::CpuController;
-use cgroups_rs::fs::memory::MemController;
-use cgroups_rs::fs::pid::PidController;
-use cgroups_rs::fs::{Cgroup, MaxValue, hierarchies};
+use cgroups_rs::cpu::CpuController;
+use cgroups_rs::memory::MemController;
+use cgroups_rs::pid::PidController;
+use cgroups_rs::{Cgroup, MaxValue, hierarchies};
 use integration::bundle::shell;
 use integration::{Container, Test, World, promise};
 use serde_json::{Value, json};

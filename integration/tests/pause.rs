@@ -1,6 +1,7 @@
 //! Pausing: who may be paused, what paused means to the other commands, and how it ends.
 
 use std::fs;
+use std::path::PathBuf;
 
 use integration::bundle::shell;
 use integration::{Bundle, Exit, Test, World, promise};
@@ -132,4 +133,28 @@ fn pauses_and_resumes_at_once_lose_nothing() {
         }
         assert_eq!(container.status(), "running");
     });
+}
+
+/// A process that is born frozen would never say that it is ready.
+#[test]
+fn nothing_is_made_below_a_frozen_cgroup() {
+    for world in World::all() {
+        let test = Test::at(world);
+        let Some((frozen, file, words)) = freezer(&test) else { continue };
+        fs::create_dir(&frozen).expect("a cgroup can be made");
+        fs::write(frozen.join(file), words[0]).expect("a cgroup can be frozen");
+        test.try_create(&sleeper(&test)).fails_with(&["frozen"]);
+        fs::write(frozen.join(file), words[1]).expect("a cgroup can be thawed");
+        test.create(&sleeper(&test));
+    }
+}
+
+/// The test's own cgroup where it can be frozen, the file for that, and what is written there to freeze and to thaw.
+fn freezer(test: &Test) -> Option<(PathBuf, &'static str, [&'static str; 2])> {
+    let v1 =
+        test.world.hierarchies().into_iter().find(|one| one.name.split(',').any(|name| name == "freezer"));
+    match v1 {
+        Some(hierarchy) => Some((hierarchy.root.join(&test.mark), "freezer.state", ["FROZEN", "THAWED"])),
+        None => Some((test.world.cgroup2()?.join(&test.mark), "cgroup.freeze", ["1", "0"])),
+    }
 }

@@ -1,6 +1,6 @@
 //! The whole sandbox at once: a prober inside reports what it sees, and that must be what was asked for.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 
 use integration::bundle::{mount, namespace};
@@ -116,13 +116,20 @@ fn a_user_namespace_with_mappings_is_entered() {
 fn descriptors_of_the_caller_do_not_lead_out() {
     let test = Test::new();
     let busybox = integration::bundle::busybox();
-    let outside =
-        File::open(busybox.parent().expect("a program lies in a directory")).expect("it can be opened");
+    let directory = test.directory.join("output");
+    fs::copy(busybox, directory.join("busybox")).expect("a program can be copied");
+    fs::write(directory.join("secret"), "outside\n").expect("a file can be written");
+    let outside = File::open(&directory).expect("it can be opened");
     rustix::io::fcntl_setfd(&outside, FdFlags::empty()).expect("a descriptor has flags");
     let place = format!("/proc/self/fd/{}", outside.as_raw_fd());
     let program = test.run_with(|config| {
         config["process"]["args"] = json!([format!("{place}/busybox"), "echo", "outside"]);
     });
     assert_eq!(program.fails().stdout, "");
-    test.run_with(|config| config["process"]["cwd"] = json!(place)).fails();
+    let inside = test.run_with(|config| {
+        config["process"]["cwd"] = json!(place);
+        integration::bundle::shell(config, "cat secret");
+    });
+    // Where paths are walked by hand, what the link says is read as a path inside the root.
+    assert_eq!(inside.fails().stdout, "");
 }

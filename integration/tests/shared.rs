@@ -133,7 +133,7 @@ fn what_others_rename_elsewhere_does_not_matter() {
     for _ in 0..ROUNDS / 2 {
         test.run(&bundle).ok();
     }
-    attackers.map(Attacker::stop);
+    attackers.into_iter().for_each(Attacker::stop);
 }
 
 #[test]

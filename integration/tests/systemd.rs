@@ -62,10 +62,22 @@ fn nothing_is_left(test: &Test) {
     assert!(gone.is_some(), "left: {}", units(test));
 }
 
-/// What may be done to systemd and its bus while containers run.
+/// What may be done to systemd and its bus while containers run. Who logs in later needs what the bus took along.
 fn upset_systemd() {
     systemctl(&["daemon-reload"]);
     systemctl(&["restart", "dbus"]);
+    systemctl(&["restart", "systemd-logind"]);
+}
+
+fn is_v1(test: &Test) -> bool {
+    test.world.hierarchy("memory").is_some_and(|hierarchy| !hierarchy.name.is_empty())
+}
+
+/// Where the cgroup of a unit lies, as `/proc/PID/cgroup` tells it.
+fn is_at(container: &Container<'_>, path: &str) -> bool {
+    let table = container.proc("cgroup");
+    let mut own = table.lines().filter(|line| line.contains(":name=systemd:") || line.starts_with("0::"));
+    own.all(|line| line.ends_with(&format!(":{path}")))
 }
 
 #[test]
@@ -85,38 +97,45 @@ fn without_systemd_nothing_is_made_and_the_sentence_says_why() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// A file of a cgroup with its values, and the unit's property with its own: as versions 1 and 2 have them.
+type Limit = (&'static str, &'static str, &'static [&'static str], &'static str, &'static str);
+
+const LIMITS_V2: [Limit; 5] = [
+    ("memory", "memory.max", &["67108864"], "MemoryMax", "67108864"),
+    // What systemd writes anew has whole percents.
+    ("cpu", "cpu.max", &["12345 50000", "12500 50000"], "CPUQuotaPerSecUSec", "250ms"),
+    ("cpu", "cpu.weight", &["59"], "CPUWeight", "59"),
+    ("cpuset", "cpuset.cpus", &["0"], "AllowedCPUs", "0"),
+    ("pids", "pids.max", &["50"], "TasksMax", "50"),
+];
+
+const LIMITS_V1: [Limit; 5] = [
+    ("memory", "memory.limit_in_bytes", &["67108864"], "MemoryLimit", "67108864"),
+    ("cpu", "cpu.cfs_quota_us", &["12345", "12500"], "CPUQuotaPerSecUSec", "250ms"),
+    ("cpu", "cpu.shares", &["512"], "CPUShares", "512"),
+    ("cpuset", "cpuset.cpus", &["0"], "AllowedCPUs", ""),
+    ("pids", "pids.max", &["50"], "TasksMax", "50"),
+];
+
+fn limited(config: &mut Value) {
+    config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20});
+    config["linux"]["resources"]["cpu"] =
+        json!({"quota": 12345, "period": 50000, "shares": 512, "cpus": "0"});
+    config["linux"]["resources"]["pids"] = json!({"limit": 50});
+}
+
 #[test]
 fn limits_are_exact_and_survive_what_happens_to_systemd() {
     let Some(test) = test_with_systemd() else { return };
-    let (bundle, unit) = bundle(&test, |config| {
-        config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20});
-        config["linux"]["resources"]["cpu"] =
-            json!({"quota": 12345, "period": 50000, "shares": 512, "cpus": "0"});
-        config["linux"]["resources"]["pids"] = json!({"limit": 50});
-    });
+    let (bundle, unit) = bundle(&test, limited);
     let container = start(&test, &bundle);
-    let files = |memory: &str, quota: &[&str], pids: &str| {
-        for (controller, file, values) in [
-            ("memory", "memory.max", &[memory][..]),
-            ("cpu", "cpu.max", quota),
-            ("cpu", "cpu.weight", &["59"]),
-            ("cpuset", "cpuset.cpus", &["0"]),
-            ("pids", "pids.max", &[pids]),
-        ] {
-            let value = container.cgroup_file(controller, file).unwrap_or_default();
-            assert!(values.contains(&value.as_str()), "{file} is {value}");
-        }
-    };
-    let exact = &["12345 50000"];
-    // What systemd writes anew has whole percents.
-    let rounded = &["12345 50000", "12500 50000"];
-    files("67108864", exact, "50");
+    let limits = if is_v1(&test) { LIMITS_V1 } else { LIMITS_V2 };
+    let value = |limit: &Limit| container.cgroup_file(limit.0, limit.1).unwrap_or_default();
+    for limit in &limits {
+        assert_eq!(value(limit), limit.2[0], "{}", limit.1);
+        assert_eq!(property(&unit, limit.3), limit.4, "{}", limit.3);
+    }
     for (name, value) in [
-        ("MemoryMax", "67108864"),
-        ("CPUQuotaPerSecUSec", "250ms"),
-        ("CPUWeight", "59"),
-        ("AllowedCPUs", "0"),
-        ("TasksMax", "50"),
         ("Delegate", "yes"),
         ("Slice", "system.slice"),
         ("CollectMode", "inactive-or-failed"),
@@ -126,15 +145,78 @@ fn limits_are_exact_and_survive_what_happens_to_systemd() {
         assert_eq!(property(&unit, name), value, "{name}");
     }
     upset_systemd();
-    files("67108864", rounded, "50");
-    test.runtime(&["update", "--memory", "33554432", "--pids-limit", "40", &container.id]).ok();
-    files("33554432", rounded, "40");
-    assert_eq!(property(&unit, "MemoryMax"), "33554432");
-    assert_eq!(property(&unit, "TasksMax"), "40");
-    upset_systemd();
-    files("33554432", rounded, "40");
+    for limit in &limits {
+        assert!(limit.2.contains(&value(limit).as_str()), "{} is {}", limit.1, value(limit));
+    }
     container.delete_by_force().ok();
     nothing_is_left(&test);
+}
+
+#[test]
+fn updates_survive_what_happens_to_systemd() {
+    let Some(test) = test_with_systemd() else { return };
+    let (bundle, unit) = bundle(&test, limited);
+    let container = start(&test, &bundle);
+    test.runtime(&["update", "--memory", "33554432", "--pids-limit", "40", &container.id]).ok();
+    let limits = if is_v1(&test) { LIMITS_V1 } else { LIMITS_V2 };
+    let check = || {
+        for (limit, new) in [(&limits[0], "33554432"), (&limits[4], "40")] {
+            assert_eq!(container.cgroup_file(limit.0, limit.1).as_deref(), Some(new), "{}", limit.1);
+            assert_eq!(property(&unit, limit.3), new, "{}", limit.3);
+        }
+    };
+    check();
+    upset_systemd();
+    check();
+    container.delete_by_force().ok();
+    nothing_is_left(&test);
+}
+
+/// Waits for the end of processes that earlier commands have left.
+fn alone(container: &Container<'_>) {
+    // The container's own program, and a child of it.
+    let usual = 2;
+    let count = || container.cgroup_file("pids", "pids.current").and_then(|text| text.parse::<u32>().ok());
+    let alone = || count().is_some_and(|count| count <= usual).then_some(());
+    leaks::soon(DEADLINE, alone).expect("the others end");
+}
+
+#[test]
+fn limits_are_felt_whatever_happens_to_systemd() {
+    const MIB: u64 = 1 << 20;
+    let Some(test) = test_with_systemd() else { return };
+    let (bundle, _) = bundle(&test, |config| {
+        // It collects what others leave, which would count as long as nobody does.
+        config["process"]["args"] = json!(["/bin/sh", "-c", "sleep 1000; true"]);
+        config["linux"]["resources"]["memory"] = json!({"limit": 32 * MIB, "swap": 32 * MIB});
+        config["linux"]["resources"]["cpu"] = json!({"quota": 20000, "period": 100_000});
+        config["linux"]["resources"]["pids"] = json!({"limit": 10});
+    });
+    let container = start(&test, &bundle);
+    let inside = |script: &str| test.runtime(&["exec", &container.id, "/bin/sh", "-c", script]);
+    let throttled = || {
+        let text = container.cgroup_file("cpu", "cpu.stat").unwrap_or_default();
+        let count = text.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.parse::<u64>().ok());
+        count.unwrap_or_else(|| panic!("cpu.stat counts nothing: {text}"))
+    };
+    let feel = || {
+        alone(&container);
+        let taken = |mebibytes| {
+            let script = format!("dd if=/dev/zero of=/dev/null bs={mebibytes}M count=1 2>/dev/null; echo $?");
+            inside(&script)
+        };
+        let (few, many) = (taken(8), taken(100));
+        assert_eq!((few.stdout.trim(), many.stdout.trim()), ("0", "137"), "{few:#?} {many:#?}");
+        let before = throttled();
+        inside("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done").ok();
+        assert!(throttled() > before, "nobody was slowed down");
+        // The shell ends when it can't have another process.
+        let forks = "(for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; echo all) 2>/dev/null";
+        assert_eq!(inside(forks).stdout, "", "more processes than allowed");
+    };
+    feel();
+    upset_systemd();
+    feel();
 }
 
 #[test]
@@ -185,7 +267,7 @@ fn processes_are_where_the_unit_is() {
     let Some(test) = test_with_systemd() else { return };
     let (bundle, unit) = bundle(&test, |_| ());
     let container = start(&test, &bundle);
-    assert!(container.proc("cgroup").trim().ends_with(&format!("/system.slice/{unit}")));
+    assert!(is_at(&container, &format!("/system.slice/{unit}")), "{}", container.proc("cgroup"));
     let file = text(&test.directory.join("pid"));
     test.runtime(&["exec", "--detach", "--pid-file", &file, &container.id, "/bin/sleep", "1000"]).ok();
     let pid = fs::read_to_string(&file).expect("the pid file is there");
@@ -254,13 +336,13 @@ fn slices_are_made_and_a_container_can_be_one() {
     let unit = format!("{}-x.scope", unit.split('-').next().unwrap_or_default());
     let container = start(&test, &in_slice);
     let path = format!("/{0}.slice/{0}-a.slice/{unit}", test.mark);
-    assert_eq!(container.proc("cgroup").trim(), format!("0::{path}"));
+    assert!(is_at(&container, &path), "{}", container.proc("cgroup"));
     let (slice, _) = bundle(&test, |config| {
         config["linux"]["cgroupsPath"] = json!(format!("::{}-b.slice", test.mark));
         config["linux"]["resources"]["pids"] = json!({"limit": 50});
     });
     let other = start(&test, &slice);
-    assert_eq!(other.proc("cgroup").trim(), format!("0::/{0}.slice/{0}-b.slice", test.mark));
+    assert!(is_at(&other, &format!("/{0}.slice/{0}-b.slice", test.mark)), "{}", other.proc("cgroup"));
     assert_eq!(other.cgroup_file("pids", "pids.max").as_deref(), Some("50"));
     container.delete_by_force().ok();
     other.delete_by_force().ok();

@@ -11,16 +11,26 @@ const NULL: (u32, u32) = (1, 3);
 /// The user owns them where that is possible, so that opening /dev/stdout works. The null device stays who it is, and is
 /// the container's own one from here on.
 pub fn take(uid: u32, own_null: bool) -> Outcome {
+    let mut null = None;
     (0..3).try_for_each(|number| {
         // It stays open, however few may.
         let stream = ManuallyDrop::new(Fd::own(number));
         let status = sys::status(&stream).of(Call::Stat)?;
         match is_null(&status) {
             false => give(&stream, &status, uid),
-            true if own_null => sys::duplicate(&open_null()?, number as u32).of(Call::Dup),
+            true if own_null => become_null(&mut null, number as u32),
             true => Ok(()),
         }
     })
+}
+
+/// One null device does for all.
+fn become_null(null: &mut Option<Fd>, number: u32) -> Outcome {
+    let opened = match null.take() {
+        Some(opened) => opened,
+        None => open_null()?,
+    };
+    sys::duplicate(null.insert(opened), number).of(Call::Dup)
 }
 
 /// Where a mapping, a mount or the kind of file forbids it, things stay as they are.

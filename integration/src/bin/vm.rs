@@ -1,41 +1,38 @@
-//! Virtual machines from the command line: `vm prepare`, `vm run [OPTION …] -- COMMAND …`, `vm test [WORD …]`.
+//! Virtual machines from the command line: `vm prepare`, `vm run [OPTION …] -- COMMAND …`, `vm test [WORD …]`,
+//! `vm memory`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that speaks to people")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::time::Duration;
+use std::{fs, io};
 
-use integration::engines::Verdict;
-use integration::vm::matrix::{self, Row};
-use integration::vm::report::{Case, Column, markdown, read};
-use integration::vm::{self, Built, Files, Guest, Job, Kernel, World};
+use integration::vm::report::{failures, markdown, total};
+use integration::vm::{self, Built, Files, Guest, Image, Job, Kernel, World, memory, runs, words};
 
 const USAGE: &str = "\
 vm prepare                      fetches and makes what guests need
 vm run [OPTION ...] -- COMMAND  runs a command in a guest; its status is the command's
-    --world v2|v1|hybrid|systemd
+    --world v2|v1|hybrid|systemd|systemd-v1
     --kernel 6.1|6.12|newest
+    --engines                   boots a guest that has engines installed
     --memory MEBIBYTES
     --append WORD               adds to the kernel's command line
     --with FILE                 puts a file or a directory into the guest's /vm
     --built                     puts the runtime and the tests into the guest's /vm/bin
     --time SECONDS
-vm test [WORD ...]              runs the tests in guests; words choose worlds, kernels and programs of tests
+vm test [WORD ...]              runs the tests on this machine and in guests; words choose: host, guests, v2, v1,
+                                hybrid, systemd, users, 6.1, 6.12, newest, ENOSYS, EPERM, and programs of tests
+vm memory                       finds the smallest memory that containers start with, beside runtimes in PEERS
 ";
-
-/// How many guests run at a time: a guest waits often.
-const SIDE_BY_SIDE: usize = 3;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["prepare"] => vm::prepare().map(|()| 0),
+        ["prepare"] => vm::prepare(&[Image::Plain]).map(|()| 0),
         ["test", rest @ ..] => test(rest),
+        ["memory"] => memory(),
         ["run", rest @ ..] => Run::parsed(rest).and_then(Run::go),
         _ => Err(io::Error::other(USAGE)),
     };
@@ -50,61 +47,32 @@ fn main() -> ExitCode {
 
 /// Runs the chosen tests, and writes the table if nothing was left out.
 fn test(words: &[&str]) -> io::Result<u8> {
-    vm::prepare()?;
-    let (built, mut files) = (Built::new()?, Files::new()?);
+    let built = Built::new()?;
     let names: Vec<_> = built.names().collect();
-    let rows = matrix::chosen(words, &names)?;
-    built.add_to(&mut files)?;
-    files
-        .add(concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-core/tests").as_ref(), "source/runtime-core")?;
-    let disk = files.disk()?;
-    let columns = all(&rows, &disk);
-    let cases =
-        || columns.iter().flat_map(|column| column.cases.iter().map(move |case| (&column.name, case)));
-    for (place, case) in cases() {
-        if let Verdict::Failed(why) = &case.verdict {
-            println!("---- {place}: {}, {}\n{why}", case.suite, case.name);
-        }
+    let rows = words::chosen(words, &names)?;
+    let images: Vec<_> = rows.iter().filter_map(|row| Some(row.guest()?.image)).collect();
+    if !images.is_empty() {
+        vm::prepare(&images)?;
     }
+    let columns = runs::all(&rows, &built, |sentence| println!("{sentence}"))?;
+    print!("{}", failures(&columns));
     if words.is_empty() {
         fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../specs/platforms.md"), markdown(&columns))?;
     }
-    let count = |wanted: fn(&Verdict) -> bool| cases().filter(|(_, case)| wanted(&case.verdict)).count();
-    let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
-    let skipped = count(|verdict| matches!(verdict, Verdict::NotHere(_)));
-    println!("{} passed, {failed} failed, {skipped} skipped", count(|verdict| *verdict == Verdict::Passed));
-    Ok(u8::from(failed > 0))
+    let total = total(&columns);
+    println!("{total}");
+    Ok(u8::from(total.failed > 0))
 }
 
-/// All guests, a few side by side.
-fn all(rows: &[Row], disk: &Path) -> Vec<Column> {
-    let jobs = Mutex::new(rows.iter().enumerate());
-    let columns = Mutex::new(BTreeMap::new());
-    thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
-            scope.spawn(|| {
-                loop {
-                    let job = jobs.lock().expect("no thread panics here").next();
-                    let Some((place, row)) = job else { break };
-                    let column = column(row, disk);
-                    columns.lock().expect("no thread panics here").insert(place, column);
-                }
-            });
-        }
-    });
-    columns.into_inner().expect("no thread panics here").into_values().collect()
-}
-
-fn column(row: &Row, disk: &Path) -> Column {
-    let (start, mut said) = (Instant::now(), Vec::new());
-    let ended = row.guest().run(&row.job(disk.to_owned()), &mut said);
-    let mut cases = read(&String::from_utf8_lossy(&said));
-    if let Err(error) = ended {
-        let verdict = Verdict::Failed(error.to_string());
-        cases.push(Case { suite: "(guest)".into(), name: row.name(), verdict });
-    }
-    println!("{}: {} tests in {:.0?}", row.name(), cases.len(), start.elapsed());
-    Column { name: row.name(), kernel: row.kernel.version().unwrap_or_default(), cases }
+/// Measures how little memory is enough, ours and the peers in `PEERS`, and writes the table.
+fn memory() -> io::Result<u8> {
+    vm::prepare(&[Image::Plain])?;
+    let places = std::env::var_os("PEERS").unwrap_or_default();
+    let measured = memory::measure(&std::env::split_paths(&places).collect::<Vec<_>>())?;
+    let table = memory::markdown(&measured);
+    print!("{table}");
+    fs::write(memory::page(), table)?;
+    Ok(u8::from(!memory::first_is_least(&measured)))
 }
 
 /// One command in one guest.
@@ -132,6 +100,10 @@ impl Run {
                     run.built = true;
                     rest
                 }
+                ["--engines", rest @ ..] => {
+                    run.guest.image = Image::Engines;
+                    rest
+                }
                 [option, value, rest @ ..] => {
                     run.set(option, value)?;
                     rest
@@ -156,7 +128,7 @@ impl Run {
     }
 
     fn go(mut self) -> io::Result<u8> {
-        vm::prepare()?;
+        vm::prepare(&[self.guest.image])?;
         if self.built {
             Built::new()?.add_to(&mut self.files)?;
         }

@@ -1,43 +1,22 @@
 //! Runs a command in a world without some system calls, as an old kernel or a sandbox that doesn't know them is:
-//! `without ERRNO CALL[,CALL…] COMMAND [ARGUMENT…]`. Who is behind the filter can't get rid of it.
+//! `without ERRNO:CALL[,CALL…] COMMAND [ARGUMENT…]`. Who is behind the filter can't get rid of it.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The calls that have older ways.
-const CALLS: [(&str, libc::c_long); 9] = [
-    ("clone3", libc::SYS_clone3),
-    ("close_range", libc::SYS_close_range),
-    ("faccessat2", libc::SYS_faccessat2),
-    ("fsopen", libc::SYS_fsopen),
-    ("mount_setattr", libc::SYS_mount_setattr),
-    ("move_mount", libc::SYS_move_mount),
-    ("open_tree", libc::SYS_open_tree),
-    ("openat2", libc::SYS_openat2),
-    ("pidfd_open", libc::SYS_pidfd_open),
-];
-/// 6.15 brought another one, which whoever doesn't know `open_tree` doesn't know either.
-const OPEN_TREE_ATTR: libc::c_long = 467;
+use integration::Missing;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [errno, names, program, rest @ ..] = arguments.as_slice() else {
-        panic!("without ERRNO CALL[,CALL…] COMMAND [ARGUMENT…]");
+    let [missing, program, rest @ ..] = arguments.as_slice() else {
+        panic!("without ERRNO:CALL[,CALL…] COMMAND [ARGUMENT…]");
     };
-    let errno: u32 = errno.parse().expect("an errno is a number");
-    let mut numbers: Vec<libc::c_long> = names.split(',').map(number).collect();
-    if numbers.contains(&libc::SYS_open_tree) {
-        numbers.push(OPEN_TREE_ATTR);
-    }
+    let missing: Missing = missing.parse().expect("ERRNO:CALL[,CALL…]");
     if !rustix::process::geteuid().is_root() {
         rustix::thread::set_no_new_privs(true).expect("what an ordinary user's filter takes");
     }
-    forbid(&numbers, errno);
+    forbid(&missing.numbers(), missing.errno.raw_os_error().cast_unsigned());
     panic!("{program}: {}", Command::new(program).args(rest).exec());
-}
-
-fn number(name: &str) -> libc::c_long {
-    CALLS.iter().find(|(call, _)| *call == name).unwrap_or_else(|| panic!("{name} has no older way")).1
 }
 
 fn forbid(numbers: &[libc::c_long], errno: u32) {

@@ -11,6 +11,15 @@ pub struct Case<E: 'static> {
     run: fn(&E),
 }
 
+// Derived, they would ask the same of the engine.
+impl<E> Clone for Case<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Case<E> {}
+
 /// A case, to be written into a table.
 pub const fn case<E>(name: &'static str, run: fn(&E)) -> Case<E> {
     Case { name, run }

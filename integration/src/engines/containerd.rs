@@ -23,8 +23,7 @@ pub struct Containerd {
 impl Containerd {
     /// Starts the daemon with the configuration that the README shows, and gives it an image. Without a name for the
     /// namespace, it is the room's, and so are the cgroups.
-    pub fn start(subject: &Subject, namespace: Option<&str>) -> Self {
-        let room = Room::new();
+    pub fn start(room: Room, subject: &Subject, namespace: Option<&str>) -> Self {
         let file = room.write("config.toml", configuration(&room, subject));
         room.write("cni/10-bridge.conflist", NETWORK);
         let answers = || ctr(&room, "default", &["version"]).run().succeeded();
@@ -60,23 +59,32 @@ impl Containerd {
         Terminal::open(command)
     }
 
-    /// What makes `ctr run` use the runtime.
-    pub fn with_runtime(&self) -> [&str; 2] {
-        ["--runc-binary", self.subject.path()]
+    /// `ctr run` of a container of this name with the runtime, up to its options.
+    pub fn starting(&self, name: &str, options: &[&str]) -> Vec<String> {
+        let mut words = ["run", "--runc-binary", self.subject.path()].map(str::to_owned).to_vec();
+        if self.room.has_systemd() {
+            let cgroup = format!("{}:ctr:{name}", self.room.cgroup_parent());
+            words.extend(["--runc-systemd-cgroup".to_owned(), "--cgroup".to_owned(), cgroup]);
+        }
+        words.extend(options.iter().map(|&option| option.to_owned()));
+        words
+    }
+
+    fn start_with(&self, name: &str, options: &[&str], program: &[&str]) -> Outcome {
+        let start = self.starting(name, options);
+        let start: Vec<_> = start.iter().map(String::as_str).collect();
+        self.ctr(&[&start[..], &[image::IMAGE, name], program].concat())
     }
 
     /// `ctr run --rm` with these options.
     pub fn run(&self, options: &[&str], program: &[&str]) -> Outcome {
-        let name = self.room.fresh();
-        let start = [&["run", "--rm"][..], &self.with_runtime(), options].concat();
-        self.ctr(&[&start[..], &[image::IMAGE, &name], program].concat())
+        self.start_with(&self.room.fresh(), &[&["--rm"], options].concat(), program)
     }
 
     /// `ctr run --detach`: the name of a container that runs.
     pub fn detached(&self, options: &[&str], program: &[&str]) -> String {
         let name = self.room.fresh();
-        let start = [&["run", "--detach"][..], &self.with_runtime(), options].concat();
-        self.ctr(&[&start[..], &[image::IMAGE, &name], program].concat()).ok();
+        self.start_with(&name, &[&["--detach"], options].concat(), program).ok();
         name
     }
 
@@ -123,7 +131,7 @@ fn ctr(room: &Room, namespace: &str, arguments: &[&str]) -> Call {
 /// The README's configuration, and what belongs to this machine: paths, and that a machine which lacks
 /// CAP_SYS_RESOURCE can't lower an OOM score.
 fn configuration(room: &Room, subject: &Subject) -> String {
-    let documented = documented::snippet("`/etc/containerd/config.toml`", subject);
+    let documented = room.fitting(documented::snippet("`/etc/containerd/config.toml`", subject));
     let (root, state, socket) = (room.path("root"), room.path("state"), socket(room));
     let (networks, image) = (room.path("cni"), image::IMAGE);
     format!(

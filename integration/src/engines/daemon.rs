@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
@@ -13,7 +13,7 @@ use crate::engines::Room;
 use crate::leaks::soon;
 
 /// How long a daemon may take to answer, or to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A daemon that runs in a room.
 #[derive(Debug)]
@@ -28,10 +28,19 @@ impl Daemon {
     /// # Panics
     /// When it does not.
     pub fn start(room: &Room, program: &str, arguments: &[&str], answers: impl Fn() -> bool) -> Self {
+        let mut command = room.command(program);
+        command.args(arguments);
+        Self::of(room, program, command, answers)
+    }
+
+    /// The same of a daemon that is called so.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn of(room: &Room, program: &str, mut command: Command, answers: impl Fn() -> bool) -> Self {
         let log = room.outside(&room.path(&format!("{program}.log")));
         let file = File::create(&log).expect("a log can be kept");
-        let mut command = room.command(program);
-        command.args(arguments).stdin(Stdio::null()).process_group(0);
+        command.stdin(Stdio::null()).process_group(0);
         command.stdout(file.try_clone().expect("a descriptor can be copied")).stderr(file);
         let follow = || Ok(set_parent_process_death_signal(Some(Signal::TERM))?);
         // SAFETY: between fork and exec this makes one system call.

@@ -9,6 +9,7 @@ use crate::command::{Call, Outcome};
 use crate::engines::daemon::Daemon;
 use crate::engines::terminal::Terminal;
 use crate::engines::{Room, Subject, documented, image};
+use crate::login::{self, Login};
 use crate::tmux::Screen;
 
 /// The name of the image.
@@ -21,6 +22,8 @@ pub struct Docker {
     daemon: Option<Daemon>,
     /// Where it lives.
     pub room: Room,
+    /// Where its daemon listens.
+    host: String,
     /// What its runtime is called.
     runtime: &'static str,
 }
@@ -32,24 +35,43 @@ impl Docker {
     /// # Panics
     /// When it can't be started.
     pub fn start(room: Room, subject: &Subject, others: &[(&str, PathBuf)]) -> Self {
-        let mut config: Value =
-            serde_json::from_str(&documented::snippet("`/etc/docker/daemon.json`", subject))
-                .expect("the README's daemon.json is JSON");
+        let host = format!("unix://{}", room.path("docker.sock"));
+        let mut config = documented_for(&room, subject);
         let config_of_machine = json!({
             "data-root": room.path("data"), "exec-root": room.path("exec"), "pidfile": room.path("pid"),
-            "hosts": [socket(&room)], "cgroup-parent": format!("/{}", room.mark), "userland-proxy": true
+            "hosts": [host], "cgroup-parent": room.cgroup_parent(), "userland-proxy": true
         });
         merge(&mut config, config_of_machine);
         for (name, path) in others {
             config["runtimes"][name] = json!({ "path": path });
         }
         let file = room.write("daemon.json", config.to_string());
-        let answers = || docker(&room, &["version"]).run().succeeded();
+        let answers = || answers(&room, &host);
         let daemon = Daemon::start(&room, "dockerd", &["--config-file", &file], answers);
-        let tar = image::rootfs(&room);
-        let started = Self { daemon: Some(daemon), room, runtime: subject.name };
-        started.docker(&["import", "--change", "ENV PATH=/bin", &tar, IMAGE]).ok();
-        started
+        Self::with_image(Self { daemon: Some(daemon), room, host, runtime: subject.name })
+    }
+
+    /// Starts the daemon of somebody who has logged in, as Debian's package has it.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn rootless(room: Room, subject: &Subject, login: &Login) -> Self {
+        const SCRIPT: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
+        let host = format!("unix://{}/docker.sock", login::run_directory());
+        let mut config = documented_for(&room, subject);
+        merge(&mut config, json!({"cgroup-parent": room.cgroup_parent()}));
+        let file = room.write("daemon.json", config.to_string());
+        let answers = || answers(&room, &host);
+        let mut command = room.command_as(login, SCRIPT);
+        command.args(["--config-file", &file]);
+        let daemon = Daemon::of(&room, "dockerd", command, answers);
+        Self::with_image(Self { daemon: Some(daemon), room, host, runtime: subject.name })
+    }
+
+    fn with_image(self) -> Self {
+        let tar = image::rootfs(&self.room);
+        self.docker(&["import", "--change", "ENV PATH=/bin", &tar, IMAGE]).ok();
+        self
     }
 
     /// Its version and that of its containerd.
@@ -63,7 +85,7 @@ impl Docker {
 
     /// A command of the client, ready to be run.
     pub fn call(&self, arguments: &[&str]) -> Call {
-        docker(&self.room, arguments)
+        docker(&self.room, &self.host, arguments)
     }
 
     /// Runs a command of the client.
@@ -74,15 +96,14 @@ impl Docker {
     /// A command of the client on a terminal.
     pub fn terminal(&self, arguments: &[&str]) -> Terminal {
         let mut command: Command = self.room.command("docker");
-        command.args(arguments).env("DOCKER_HOST", socket(&self.room));
+        command.args(arguments).env("DOCKER_HOST", &self.host);
         Terminal::open(command)
     }
 
     /// A window in front of which somebody sits who uses the client.
     pub fn screen(&self) -> Screen<'_> {
         let who = format!("docker run -it, {}", self.runtime);
-        let call =
-            |arguments: &[&str]| self.room.call("tmux", arguments).env("DOCKER_HOST", socket(&self.room));
+        let call = |arguments: &[&str]| self.room.call("tmux", arguments).env("DOCKER_HOST", &self.host);
         Screen::open(&who, self.room.path("tmux.sock"), call)
     }
 
@@ -123,17 +144,29 @@ impl Docker {
     /// Stops the daemon and says what is left.
     pub fn stop(&mut self) -> Vec<String> {
         self.daemon = None;
-        self.room.left(&[self.room.path("exec/runtime-runc/moby")], &[])
+        let own = match self.room.login() {
+            Some(_) => format!("{}/docker", login::run_directory()),
+            None => self.room.path("exec"),
+        };
+        self.room.left(&[format!("{own}/runtime-runc/moby")], &[])
     }
 }
 
-fn socket(room: &Room) -> String {
-    format!("unix://{}", room.path("docker.sock"))
+fn documented_for(room: &Room, subject: &Subject) -> Value {
+    let documented = room.fitting(documented::snippet("`/etc/docker/daemon.json`", subject));
+    serde_json::from_str(&documented).expect("the README's daemon.json is JSON")
 }
 
-fn docker(room: &Room, arguments: &[&str]) -> Call {
+fn docker(room: &Room, host: &str, arguments: &[&str]) -> Call {
     // The old builder is the one that uses the daemon's runtime.
-    room.call("docker", arguments).env("DOCKER_HOST", socket(room)).env("DOCKER_BUILDKIT", "0")
+    room.call("docker", arguments).env("DOCKER_HOST", host).env("DOCKER_BUILDKIT", "0")
+}
+
+/// Whether the daemon takes requests. The client itself would wait for that, however long it takes.
+fn answers(room: &Room, host: &str) -> bool {
+    let socket = host.trim_start_matches("unix://");
+    let ask = ["--silent", "--fail", "--max-time", "5", "--unix-socket", socket, "http://localhost/_ping"];
+    room.run("curl", &ask).succeeded()
 }
 
 /// Adds the members of one object to another.

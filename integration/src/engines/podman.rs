@@ -20,9 +20,9 @@ const LIMITS: &str = "\n[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \
 
 impl Podman {
     /// Makes a store with an image; the configuration is the one that the README shows.
-    pub fn start(subject: &Subject) -> Self {
-        let room = Room::new();
-        let configuration = documented::snippet("`/etc/containers/containers.conf`", subject) + LIMITS;
+    pub fn start(room: Room, subject: &Subject) -> Self {
+        let configuration =
+            room.fitting(documented::snippet("`/etc/containers/containers.conf`", subject)) + LIMITS;
         let configuration = room.write("containers.conf", configuration);
         room.write("policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#);
         let started = Self { room, configuration };
@@ -123,7 +123,7 @@ impl Podman {
 
     /// What puts a container's cgroup where the room finds it.
     pub fn cgroup_parent(&self) -> String {
-        format!("--cgroup-parent=/{}", self.room.mark)
+        format!("--cgroup-parent={}", self.room.cgroup_parent())
     }
 
     /// The same for a build, which is given the container's cgroup itself and not a parent of it.

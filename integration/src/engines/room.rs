@@ -21,10 +21,25 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 use crate::command::{self, Call, Groups, Outcome};
 use crate::engines::case::not_here;
 use crate::leaks::{reap_strangers, soon};
+use crate::login::{self, Login};
 use crate::world::{World, mount_lone_cgroup2};
 
 /// Directories that engines write to wherever they are told to keep their things.
 const PRIVATE: [&str; 4] = ["/run", "/var/lib", "/etc/cni", "/etc/docker"];
+
+/// The same on a machine with systemd, whose own files in `/run` engines have to see.
+const BESIDE_SYSTEMD: [&str; 10] = [
+    "/run/runc",
+    "/run/runtime",
+    "/run/containerd",
+    "/run/docker",
+    "/run/containers",
+    "/run/libpod",
+    "/run/netns",
+    "/var/lib",
+    "/etc/cni",
+    "/etc/docker",
+];
 
 /// How long the processes of a stopped engine may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +53,17 @@ struct Views {
     thread: PathBuf,
 }
 
+/// Who makes the cgroups in a room.
+#[derive(Debug, Clone, Copy)]
+enum Driver {
+    /// The runtime.
+    Files,
+    /// The systemd of the machine.
+    Systemd,
+    /// That of somebody who has logged in.
+    SystemdOf(&'static Login),
+}
+
 /// An engine's own view of mounts and network.
 #[derive(Debug)]
 pub struct Room {
@@ -48,6 +74,7 @@ pub struct Room {
     output: PathBuf,
     groups: Groups,
     serial: Cell<u32>,
+    driver: Driver,
     tenant: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -62,6 +89,31 @@ impl Room {
     /// # Panics
     /// When the machine does not allow it.
     pub fn at(world: World) -> Self {
+        Self::furnished(world, &PRIVATE, Driver::Files)
+    }
+
+    /// A fresh room on a machine whose systemd makes the cgroups.
+    ///
+    /// # Panics
+    /// When the machine does not allow it.
+    pub fn beside_systemd() -> Self {
+        Self::of_systemd(Driver::Systemd)
+    }
+
+    /// A fresh room for somebody who has logged in, and whose own systemd makes the cgroups. Ends the case where nobody
+    /// can.
+    pub fn of_login() -> Self {
+        Self::of_systemd(Driver::SystemdOf(Login::get().unwrap_or_else(|why| not_here(why))))
+    }
+
+    fn of_systemd(driver: Driver) -> Self {
+        for place in BESIDE_SYSTEMD.into_iter().filter(|place| place.starts_with("/run/")) {
+            fs::create_dir_all(place).expect("a directory can be made");
+        }
+        Self::furnished(World::Host, &BESIDE_SYSTEMD, driver)
+    }
+
+    fn furnished(world: World, private: &'static [&'static str], driver: Driver) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let mark = format!("room{}n{}x", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
         let output = std::env::temp_dir().join(&mark);
@@ -70,7 +122,7 @@ impl Room {
         let (leave, left) = channel::<()>();
         let name = mark.clone();
         let tenant = thread::spawn(move || {
-            let _ = answer.send(furnish(&name, world));
+            let _ = answer.send(furnish(&name, world, private));
             let _ = left.recv();
         });
         let views = made.recv().expect("the thread answers").expect("a room can be made (this needs root)");
@@ -81,6 +133,7 @@ impl Room {
             output,
             groups,
             serial: Cell::new(0),
+            driver,
             tenant: Some((leave, tenant)),
         };
         room.run("ip", &["link", "set", "lo", "up"]).ok();
@@ -125,6 +178,36 @@ impl Room {
         path
     }
 
+    /// The cgroup that holds those of all containers in this room, as engines are told: with systemd it is a slice.
+    pub fn cgroup_parent(&self) -> String {
+        if self.has_systemd() { self.slice() } else { format!("/{}", self.mark) }
+    }
+
+    /// Whether systemd makes the cgroups in it.
+    pub fn has_systemd(&self) -> bool {
+        !matches!(self.driver, Driver::Files)
+    }
+
+    /// Whose room it is, if not root's.
+    pub fn login(&self) -> Option<&'static Login> {
+        match self.driver {
+            Driver::SystemdOf(login) => Some(login),
+            Driver::Files | Driver::Systemd => None,
+        }
+    }
+
+    fn slice(&self) -> String {
+        format!("{}.slice", self.mark)
+    }
+
+    /// A configuration of the README for this room: it names the other way to make cgroups where systemd does.
+    pub fn fitting(&self, documented: String) -> String {
+        if !self.has_systemd() {
+            return documented;
+        }
+        documented.replace("cgroupfs", "systemd").replace("SystemdCgroup = false", "SystemdCgroup = true")
+    }
+
     /// What a process with one thread calls to enter.
     pub fn entrance(&self) -> impl Fn() -> io::Result<()> + Send + Sync + use<> {
         let views = Arc::clone(&self.views);
@@ -142,6 +225,15 @@ impl Room {
             .env("TMPDIR", self.path(""))
     }
 
+    /// A command in the room by somebody who has logged in, ready to be run.
+    pub fn call_as(&self, login: &Login, program: &str, arguments: &[&str]) -> Call {
+        let (enter, become_him) = (self.entrance(), login.entrance());
+        let both = move || enter().and_then(|()| become_him());
+        let output = self.output.join(self.fresh());
+        let call = Call::entering(both, program.as_ref(), arguments, output, &self.groups);
+        login::environment().into_iter().fold(call, |call, (name, value)| call.env(name, value))
+    }
+
     /// Runs a command in the room.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Outcome {
         self.call(program, arguments).run()
@@ -155,6 +247,17 @@ impl Room {
         let enter = self.entrance();
         // SAFETY: between fork and exec this makes two system calls, on descriptors that stay open.
         unsafe { command.pre_exec(enter) };
+        command
+    }
+
+    /// The same of somebody who has logged in.
+    pub fn command_as(&self, login: &Login, program: &str) -> Command {
+        use std::os::unix::process::CommandExt;
+        let mut command = self.command(program);
+        command.env_remove("TMPDIR").envs(login::environment());
+        let become_him = login.entrance();
+        // SAFETY: between fork and exec this makes five system calls, on a descriptor that stays open.
+        unsafe { command.pre_exec(become_him) };
         command
     }
 
@@ -187,7 +290,12 @@ impl Room {
     /// Directories of cgroups below those that are named after the room.
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let hierarchies = World::Host.hierarchies().into_iter();
-        let roots = hierarchies.map(|hierarchy| hierarchy.root.join(&self.mark));
+        let name = match self.driver {
+            Driver::Files => self.mark.clone(),
+            Driver::Systemd => self.slice(),
+            Driver::SystemdOf(_) => format!("{}/{}", login::cgroup(), self.slice()),
+        };
+        let roots = hierarchies.map(|hierarchy| hierarchy.root.join(&name));
         roots.flat_map(|root| directories(&root)).collect()
     }
 
@@ -211,9 +319,32 @@ impl Room {
             let kept =
                 |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'.');
             let entries = entries.filter(|path| !kept(path)).map(|path| format!("state {}", path.display()));
-            processes.chain(cgroups).chain(entries).collect::<Vec<_>>()
+            processes.chain(cgroups).chain(entries).chain(self.units()).collect::<Vec<_>>()
         };
         soon(PATIENCE, || Some(now()).filter(Vec::is_empty)).unwrap_or_else(now)
+    }
+}
+
+/// What systemd calls the containers of the engines.
+const UNITS: [&str; 4] = ["docker-*", "cri-containerd-*", "ctr-*", "libpod-*"];
+
+impl Room {
+    /// Asks the systemd that makes the cgroups.
+    pub fn systemctl(&self, arguments: &[&str]) -> Outcome {
+        match self.login() {
+            Some(login) => self.call_as(login, "systemctl", &[&["--user"], arguments].concat()).run(),
+            None => self.run("systemctl", arguments),
+        }
+    }
+
+    /// Units of containers that systemd knows, whatever has become of them.
+    fn units(&self) -> Vec<String> {
+        if !self.has_systemd() {
+            return Vec::new();
+        }
+        let list = [&["list-units", "--all", "--no-legend", "--plain"][..], &UNITS].concat();
+        let listed = self.systemctl(&list).ok().stdout;
+        listed.lines().map(|line| format!("unit {line}")).collect()
     }
 }
 
@@ -228,6 +359,9 @@ impl Drop for Room {
         self.processes().into_iter().for_each(command::end);
         for path in self.cgroups().into_iter().rev() {
             let _ = fs::remove_dir(path);
+        }
+        if self.has_systemd() {
+            self.systemctl(&["stop", &self.slice()]);
         }
         for hierarchy in World::Host.hierarchies() {
             let _ = fs::remove_dir(hierarchy.root.join(&self.mark));
@@ -251,20 +385,23 @@ fn entries(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Gives the calling thread a network with nothing in it, and private directories wherever engines write.
-fn furnish(mark: &str, world: World) -> io::Result<Views> {
+fn furnish(mark: &str, world: World, private: &[&str]) -> io::Result<Views> {
     // SAFETY: no other thread relies on sharing its working directory with this one, and no descriptor is unshared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::NEWNET) }?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     // Engines expect what systemd does: everything is shared.
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
-    for place in PRIVATE.into_iter().filter(|place| Path::new(place).is_dir()) {
-        mount(mark, place, "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
+    for place in private.iter().filter(|place| Path::new(place).is_dir()) {
+        mount(mark, *place, "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
     }
     if world == World::Unified {
         mount_lone_cgroup2()?;
     }
     for directory in [format!("/run/{mark}"), "/run/lock".into(), "/var/lib/cni".into()] {
         fs::create_dir_all(directory)?;
+    }
+    if !private.contains(&"/run") {
+        mount(mark, format!("/run/{mark}"), "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
     }
     let thread = PathBuf::from(format!("/proc/self/task/{}", rustix::thread::gettid()));
     Ok(Views {

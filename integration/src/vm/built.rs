@@ -1,18 +1,19 @@
 //! What cargo built on the host, for a guest.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::files::Files;
+use super::matrix::ENGINES;
 
 /// The runtime, the programs that tests start, and the tests themselves.
 #[derive(Debug)]
 pub struct Built {
-    programs: Vec<(String, PathBuf)>,
-    tests: Vec<(String, PathBuf)>,
+    programs: Vec<Artifact>,
+    tests: Vec<Artifact>,
 }
 
 impl Built {
@@ -21,27 +22,35 @@ impl Built {
     /// # Errors
     /// When it doesn't build.
     pub fn new() -> io::Result<Self> {
-        let tests = artifacts(&["test", "--workspace", "--no-run"])?;
-        let runtime = artifacts(&["build", "--package", "runtime-cli", "--bin", "runtime"])?;
-        let of = |kind: &'static str, test: bool| {
-            let ours = move |artifact: &&Artifact| artifact.kind == kind && artifact.test == test;
-            move |all: &[Artifact]| {
-                all.iter().filter(ours).map(|one| (one.name.clone(), one.path.clone())).collect::<Vec<_>>()
-            }
-        };
-        let mut programs = of("bin", false)(&tests);
-        programs.retain(|(name, _)| name != "runtime");
-        programs.extend(of("bin", false)(&runtime));
-        let mut all = of("lib", true)(&tests);
-        all.retain(|(name, _)| name == "runtime_core");
-        let integration: Vec<_> = tests.into_iter().filter(|one| one.package == "integration").collect();
-        all.extend(of("test", true)(&integration));
-        Ok(Self { programs, tests: all })
+        let mut all = artifacts(&["test", "--workspace", "--no-run"])?;
+        let engines = artifacts(&["test", "--package", "integration", "--test", ENGINES, "--no-run"])?;
+        all.extend(engines.into_iter().filter(|one| one.test));
+        let (tests, mut programs): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.test);
+        programs.retain(|one| one.name != RUNTIME);
+        programs.extend(artifacts(&["build", "--package", "runtime-cli", "--bin", RUNTIME])?);
+        Ok(Self { programs, tests })
+    }
+
+    /// The runtime.
+    ///
+    /// # Panics
+    /// Never, since it was built.
+    pub fn runtime(&self) -> &Path {
+        &named(&self.programs, RUNTIME).path
+    }
+
+    /// A command of the shell that runs a program of tests where cargo would.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn test(&self, name: &str) -> String {
+        let test = named(&self.tests, name);
+        format!("env -C '{}' '{}'", test.package.display(), test.path.display())
     }
 
     /// The names of the tests' programs.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tests.iter().map(|(name, _)| name.as_str())
+        self.tests.iter().map(|one| one.name.as_str())
     }
 
     /// Puts everything where the harness looks for it: programs in `bin`, tests in `bin/deps`.
@@ -49,34 +58,40 @@ impl Built {
     /// # Errors
     /// When something can't be copied.
     pub fn add_to(&self, files: &mut Files) -> io::Result<()> {
-        let mut add = |directory, all: &[(String, PathBuf)]| {
-            all.iter().try_for_each(|(name, path)| files.add_program(path, directory, name))
+        let mut add = |directory, all: &[Artifact]| {
+            all.iter().try_for_each(|one| files.add_program(&one.path, directory, &one.name))
         };
         add("bin", &self.programs)?;
         add("bin/deps", &self.tests)
     }
 }
 
+fn named<'a>(all: &'a [Artifact], name: &str) -> &'a Artifact {
+    all.iter().find(|one| one.name == name).unwrap_or_else(|| panic!("{name} was not built"))
+}
+
+/// What the command of users is called.
+const RUNTIME: &str = "runtime";
+
 /// A program that cargo has built.
+#[derive(Debug)]
 struct Artifact {
-    package: String,
     name: String,
-    kind: String,
     test: bool,
     path: PathBuf,
+    /// The directory of its package.
+    package: PathBuf,
 }
 
 impl Artifact {
     fn read(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let manifest = PathBuf::from(value["manifest_path"].as_str()?);
         Some(Self {
-            package: manifest.parent()?.file_name()?.to_string_lossy().into_owned(),
             name: text(&value["target"]["name"])?,
-            kind: text(&value["target"]["kind"][0])?,
             test: value["profile"]["test"].as_bool()?,
             path: text(&value["executable"])?.into(),
+            package: Path::new(value["manifest_path"].as_str()?).parent()?.to_owned(),
         })
     }
 }

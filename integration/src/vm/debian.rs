@@ -37,32 +37,33 @@ pub(super) const TOOLS: Tree = Tree {
     commands: &[],
 };
 
-/// What is installed in a guest.
-pub(super) const GUEST: Tree = Tree {
-    name: "guest",
-    variant: "minbase",
-    suites: &["trixie"],
-    packages: &[
-        "acl",
-        "apparmor",
-        "busybox-static",
-        "curl",
-        "dbus",
-        "dbus-user-session",
-        "iproute2",
-        "iptables",
-        "kmod",
-        "libpam-systemd",
-        "procps",
-        "strace",
-        "systemd-sysv",
-        "tmux",
-        "udev",
-        "uidmap",
-    ],
-    // Nothing that waits for hardware, for the network or for somebody who logs in.
-    commands: &[
-        "systemctl mask getty@tty1.service getty.target apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+/// What every guest has, and these packages more.
+macro_rules! machine {
+    ($($more:literal),*) => {
+        &[
+            "acl",
+            "apparmor",
+            "busybox-static",
+            "curl",
+            "dbus",
+            "dbus-user-session",
+            "iproute2",
+            "iptables",
+            "kmod",
+            "libpam-systemd",
+            "procps",
+            "strace",
+            "systemd-sysv",
+            "tmux",
+            "udev",
+            "uidmap",
+            $($more),*
+        ]
+    };
+}
+
+/// Nothing that waits for hardware, for the network or for somebody who logs in.
+const QUIET: &str = "systemctl mask getty@tty1.service getty.target apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
          e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-hwdb-update.service systemd-firstboot.service \
          systemd-journal-flush.service systemd-journal-catalog-update.service systemd-networkd.service \
          systemd-networkd.socket systemd-networkd-wait-online.service systemd-update-utmp.service systemd-udev-settle.service \
@@ -71,10 +72,44 @@ pub(super) const GUEST: Tree = Tree {
          systemd-udev-trigger.service systemd-udev-load-credentials.service systemd-tpm2-setup.service \
          systemd-tpm2-setup-early.service systemd-pstore.service systemd-tmpfiles-setup-dev-early.service \
          modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service \
-         modprobe@dm_mod.service sys-kernel-debug.mount sys-kernel-tracing.mount proc-sys-fs-binfmt_misc.automount",
-        "systemctl set-default multi-user.target",
-    ],
+         modprobe@dm_mod.service sys-kernel-debug.mount sys-kernel-tracing.mount proc-sys-fs-binfmt_misc.automount";
+
+const WITHOUT_A_DISPLAY: &str = "systemctl set-default multi-user.target";
+
+/// What is installed in a guest.
+pub(super) const GUEST: Tree = Tree {
+    name: "guest",
+    variant: "minbase",
+    suites: &["trixie"],
+    packages: machine!(),
+    commands: &[QUIET, WITHOUT_A_DISPLAY],
 };
+
+/// The same with engines, which no other guest has to carry. Tests start their own daemons.
+pub(super) const ENGINES: Tree = Tree {
+    name: "engines",
+    packages: machine!(
+        "buildah",
+        "catatonit",
+        "containerd",
+        "containernetworking-plugins",
+        "docker-cli",
+        "docker.io",
+        "fuse-overlayfs",
+        "nftables",
+        "passt",
+        "podman",
+        "rootlesskit",
+        "runc",
+        "slirp4netns",
+        "tini"
+    ),
+    commands: &[QUIET, WITHOUT_A_DISPLAY, OWN_DAEMONS],
+    ..GUEST
+};
+
+const OWN_DAEMONS: &str = "systemctl mask docker.service docker.socket containerd.service podman.service podman.socket \
+         podman-auto-update.timer podman-restart.service podman-clean-transient.service";
 
 impl Tree {
     /// Where it is, or will be; other contents have another path.

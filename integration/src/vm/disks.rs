@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::cache;
-use super::debian::{GUEST, TOOLS, Tree, lock, made, shell, stamp};
+use super::debian::{ENGINES, GUEST, TOOLS, Tree, lock, made, shell, stamp};
 use super::kernels::Kernel;
 
 /// Adds the kernels' modules to a guest: `$0` is its tree, and their directories follow.
@@ -20,11 +20,20 @@ done
 /// Makes a disk `$1` of `$2` with the files of `$0`.
 const FORMAT: &str = r#"mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0 -d "$0" "$1" "$2""#;
 
-/// Fetches and makes everything that guests need, unless it is there.
+/// What is installed in a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image {
+    /// What tests of the runtime take.
+    Plain,
+    /// Engines too.
+    Engines,
+}
+
+/// Fetches and makes everything that guests with these images need, unless it is there.
 ///
 /// # Errors
 /// When a program is missing that this takes, or Debian's archive cannot be reached.
-pub fn prepare() -> io::Result<()> {
+pub fn prepare(images: &[Image]) -> io::Result<()> {
     let _lock = lock()?;
     let trees: Vec<Tree> = Kernel::ALL.map(Kernel::tree).into_iter().chain([TOOLS]).collect();
     thread::scope(|scope| {
@@ -33,23 +42,35 @@ pub fn prepare() -> io::Result<()> {
         guest.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
     })?;
     Kernel::ALL.into_iter().try_for_each(Kernel::make_initrd)?;
-    make_root()
+    images.iter().try_for_each(|image| image.make())
 }
 
-/// The disk with a guest's Debian and the modules of all kernels.
-pub(super) fn root() -> PathBuf {
-    let recipe = (GUEST, Kernel::ALL.map(Kernel::tree), ADD_MODULES, FORMAT);
-    cache().join(format!("guest-{}.ext4", stamp(&recipe)))
-}
+impl Image {
+    fn tree(self) -> Tree {
+        match self {
+            Image::Plain => GUEST,
+            Image::Engines => ENGINES,
+        }
+    }
 
-fn make_root() -> io::Result<()> {
-    made(&root(), |disk| {
-        let tree = GUEST.path();
-        fs::create_dir_all(tree.join("usr/lib/modules"))?;
-        let modules = Kernel::ALL.into_iter().map(Kernel::modules).collect::<io::Result<Vec<_>>>()?;
-        shell(ADD_MODULES, [tree.clone()].iter().chain(&modules))?;
-        format(&tree, disk, 4 << 10)
-    })
+    /// The disk with its Debian and the modules of all kernels.
+    pub(super) fn root(self) -> PathBuf {
+        let tree = self.tree();
+        let name = tree.name;
+        let recipe = (tree, Kernel::ALL.map(Kernel::tree), ADD_MODULES, FORMAT);
+        cache().join(format!("{name}-{}.ext4", stamp(&recipe)))
+    }
+
+    fn make(self) -> io::Result<()> {
+        made(&self.root(), |disk| {
+            self.tree().make()?;
+            let tree = self.tree().path();
+            fs::create_dir_all(tree.join("usr/lib/modules"))?;
+            let modules = Kernel::ALL.into_iter().map(Kernel::modules).collect::<io::Result<Vec<_>>>()?;
+            shell(ADD_MODULES, [tree.clone()].iter().chain(&modules))?;
+            format(&tree, disk, 4 << 10)
+        })
+    }
 }
 
 /// A disk of this size in MiB with the files of a directory; holes take no space.

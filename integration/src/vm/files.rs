@@ -8,6 +8,18 @@ use super::debian::shell;
 use super::disks;
 use super::guest::Place;
 
+/// Copies the program `$0` to the directory `$1`.
+const ADD_WITH_LIBRARIES: &str = r#"
+mkdir -p "$1/lib"
+cp "$0" "$1"
+ldd "$0" | while read -r name _ path _; do
+    case $name in
+    libc.so.* | /* | linux-vdso.so.*) ;;
+    lib*) cp "$path" "$1/lib/$name" ;;
+    esac
+done
+"#;
+
 /// A disk in the making that guests see at `/vm`.
 #[derive(Debug)]
 pub struct Files(Place);
@@ -39,6 +51,16 @@ impl Files {
     pub fn add_program(&mut self, path: &Path, directory: &str, name: &str) -> io::Result<()> {
         let target = self.directory(directory)?.join(name);
         shell(r#"strip -o "$1" "$0""#, [path, &target])
+    }
+
+    /// Puts a program there with the libraries that it is linked with, in `lib` below; but for the C library, which the
+    /// guest has in a newer version.
+    ///
+    /// # Errors
+    /// When they can't be found or copied.
+    pub fn add_with_libraries(&mut self, path: &Path, directory: &str) -> io::Result<()> {
+        let directory = self.directory(directory)?;
+        shell(ADD_WITH_LIBRARIES, [path, &directory])
     }
 
     fn directory(&self, name: &str) -> io::Result<PathBuf> {

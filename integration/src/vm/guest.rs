@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::kernels::Kernel;
-use super::{World, disks, qemu};
+use super::{Image, World, disks, qemu};
 use crate::command::ends_within;
 
 /// A virtual machine.
@@ -18,6 +18,8 @@ pub struct Guest {
     pub world: World,
     /// What it boots.
     pub kernel: Kernel,
+    /// What is installed in it.
+    pub image: Image,
     /// In MiB.
     pub memory: u32,
     /// Further words for the kernel's command line.
@@ -38,7 +40,7 @@ pub struct Job {
 impl Guest {
     /// A guest of usual size.
     pub fn new(world: World, kernel: Kernel) -> Self {
-        Self { world, kernel, memory: 2048, append: Vec::new() }
+        Self { world, kernel, image: Image::Plain, memory: 2048, append: Vec::new() }
     }
 
     /// Boots, does the job, and ends; what the job says goes to `said` as it comes.

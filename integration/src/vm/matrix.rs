@@ -1,155 +1,183 @@
-//! Which tests run where.
+//! Which tests run where: two tables.
 
-use std::io;
-use std::time::Duration;
+use rustix::io::Errno;
 
-use super::{Guest, Job, Kernel, World};
+use super::row::Place;
+use super::{Kernel, World};
 
-/// One guest and the tests that run in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// How it lays out its cgroups.
-    pub world: World,
-    /// What it boots.
-    pub kernel: Kernel,
-    /// The programs of tests, by name; none means all of them.
-    pub suites: Vec<String>,
+/// What a program of tests is about, which is why it runs elsewhere than on the host alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Cgroups, in each layout.
+    Cgroups,
+    /// Calls that a kernel lacks, and what it does otherwise than others.
+    Kernel,
+    /// A server of today; the host may be none.
+    Server,
+    /// Ordinary users.
+    Users,
+    /// Containers in cgroups that systemd makes.
+    Systemd,
+    /// The ways of a container's birth and life that newer calls shorten.
+    Calls,
+    /// Some of these: enough to see each call being missed.
+    EachCall,
 }
 
-/// Everything that cgroups decide.
-const CGROUPS: &[&str] =
-    &["runtime_core", "limits", "felt", "update", "events", "pause", "lifecycle", "exec", "ps", "sandbox"];
+use About::{Calls, Cgroups, EachCall, Kernel as Kernels, Server, Systemd, Users};
 
-/// What the age of a kernel decides: calls that it lacks, and what it does otherwise.
-const KERNEL: &[&str] = &[
-    "runtime_core",
-    "limits",
-    "felt",
-    "lifecycle",
-    "namespaces",
-    "rootfs",
-    "process",
-    "plumbing",
-    "seccomp",
-    "syntax",
+/// Where a program of tests belongs, besides the host, where each runs once. One that isn't here runs there alone.
+pub(super) const SUITES: &[(&str, &[About])] = &[
+    ("errors", &[Calls]),
+    ("events", &[Cgroups]),
+    ("exec", &[Server, Calls, EachCall]),
+    ("felt", &[Cgroups, Systemd]),
+    ("foreground", &[Calls]),
+    ("hooks", &[Server, Calls]),
+    ("labels", &[Server]),
+    ("lifecycle", &[Cgroups, Kernels, Systemd, Calls]),
+    ("limits", &[Cgroups, Systemd]),
+    ("mounts", &[Kernels, Calls, EachCall]),
+    ("namespaces", &[Kernels, Calls]),
+    ("pause", &[Cgroups]),
+    ("plumbing", &[Kernels, Calls]),
+    ("proc_and_sys", &[Server, Calls]),
+    ("process", &[Kernels, Calls]),
+    ("ps", &[Cgroups]),
+    ("rootfs", &[Kernels, Calls]),
+    ("rootless", &[Users]),
+    ("rootless_mounts", &[Users]),
+    ("runtime_core", &[Cgroups, Kernels]),
+    ("sandbox", &[Cgroups, Kernels, Calls, EachCall]),
+    ("seccomp", &[Kernels]),
+    ("seccomp_agent", &[Server]),
+    ("syntax", &[Kernels]),
+    ("systemd", &[Systemd]),
+    ("systemd_user", &[Systemd]),
+    ("terminal", &[Server, Calls]),
+    ("update", &[Cgroups]),
+    ("user_namespaces", &[Kernels, Calls, EachCall]),
 ];
 
-/// All guests; every world and every kernel is there at least once, and all tests run in the one that is likest to a
-/// server of today, and in the one that is likest to one of yesterday.
-const ROWS: [(World, Kernel, &[&str]); 7] = [
-    (World::V2, Kernel::V6_12, &[]),
-    (World::V1, Kernel::V6_1, &[]),
-    (World::Systemd, Kernel::V6_12, CGROUPS),
-    (World::Hybrid, Kernel::V6_1, CGROUPS),
-    (World::V2, Kernel::V6_1, KERNEL),
-    (World::V2, Kernel::Newest, KERNEL),
-    (World::Systemd, Kernel::Newest, &["limits", "felt", "lifecycle"]),
+/// All places, and what of the tests they decide; the longest come first. Every world and every kernel is there.
+pub(super) const ROWS: &[(Place, &[About])] = &[
+    (Place::Host, &[]),
+    (Place::WithoutAll(Errno::NOSYS), &[Calls]),
+    (Place::WithoutAll(Errno::PERM), &[Calls]),
+    (Place::WithoutEach(Errno::NOSYS), &[EachCall]),
+    (Place::WithoutEach(Errno::PERM), &[EachCall]),
+    (Place::Guest(World::V2, Kernel::V6_12), &[Cgroups, Kernels, Server]),
+    (Place::Guest(World::V1, Kernel::V6_1), &[Cgroups, Kernels]),
+    (Place::Guest(World::Systemd, Kernel::V6_12), &[Cgroups, Systemd]),
+    (Place::Guest(World::V2, Kernel::Newest), &[Kernels]),
+    (Place::Guest(World::V2, Kernel::V6_1), &[Kernels]),
+    (Place::Guest(World::Hybrid, Kernel::V6_1), &[Cgroups]),
+    (Place::Users(Kernel::V6_12), &[Users]),
+    (Place::Guest(World::Systemd, Kernel::Newest), &[Systemd]),
 ];
 
-/// Programs that don't fit guests: one about the harness itself, and one that repeats what others do some hundred times.
-const NOT_IN_GUESTS: &[&str] = &["harness", "cycles"];
+/// Places that only words choose, since few people are still there.
+pub(super) const CHOSEN: &[(Place, &[About])] = &[(Place::Guest(World::SystemdV1, Kernel::V6_1), &[Systemd])];
 
-/// Tests about time, which an emulated machine has too little of.
-const TOO_SLOW: &str = "--skip a_thousand_containers_are_listed_quickly";
+/// The program that drives real engines. On the host it runs by itself, with a reference beside ours; in a guest, which
+/// has to have them installed, where its name is among the words.
+pub(super) const ENGINES: &str = "engines";
 
-/// How long a guest may take, and each program in it.
-const TIME: Duration = Duration::from_secs(1500);
-const SUITE_SECONDS: u32 = 600;
-
-/// The rows that these words choose: the names of worlds, kernels and suites. Without words, all.
-///
-/// # Errors
-/// When a word is no such name.
-pub fn chosen(words: &[&str], suites: &[&str]) -> io::Result<Vec<Row>> {
-    let worlds: Vec<_> = words.iter().filter_map(|word| World::named(word)).collect();
-    let kernels: Vec<_> = words.iter().filter_map(|word| Kernel::named(word)).collect();
-    let is_place = |word: &str| World::named(word).is_some() || Kernel::named(word).is_some();
-    let named: Vec<_> = words.iter().copied().filter(|word| !is_place(word)).collect();
-    if let Some(unknown) = named.iter().find(|word| !suites.contains(word)) {
-        let known = suites.join(", ");
-        return Err(io::Error::other(format!(
-            "{unknown:?} is no world, kernel or suite; suites are {known}"
-        )));
-    }
-    let fits = |world, kernel| {
-        (worlds.is_empty() || worlds.contains(&world)) && (kernels.is_empty() || kernels.contains(&kernel))
-    };
-    let mut places: Vec<_> = ROWS.into_iter().filter(|(world, kernel, _)| fits(*world, *kernel)).collect();
-    if places.is_empty() {
-        places.extend(worlds.first().zip(kernels.first()).map(|(world, kernel)| (*world, *kernel, &[][..])));
-    }
-    let programs = |usual: &[&str]| match (named.is_empty(), usual.is_empty()) {
-        (false, _) => named.iter().map(|&name| name.to_owned()).collect(),
-        (true, true) => all_of(suites),
-        (true, false) => {
-            suites.iter().filter(|name| usual.contains(name)).map(|&name| name.to_owned()).collect()
-        }
-    };
-    Ok(places
-        .into_iter()
-        .map(|(world, kernel, usual)| Row { world, kernel, suites: programs(usual) })
-        .collect())
+/// Where a test has nothing to test, though its program has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Where {
+    /// In every guest.
+    Guests,
+    /// Where one of these calls is missing, however that is told.
+    Lacks(&'static [&'static str]),
+    /// Where this call is missing, and the caller is told that it may not.
+    Refuses(&'static str),
 }
 
-fn all_of(suites: &[&str]) -> Vec<String> {
-    suites.iter().filter(|name| !NOT_IN_GUESTS.contains(name)).map(|&name| name.to_owned()).collect()
-}
+/// Parts of the host that are lent as mounts of their own, with attributes of all that is below them, take these.
+const DETACHED: &[&str] = &["mount_setattr", "move_mount", "open_tree"];
 
-impl Row {
-    /// What tables call it.
-    pub fn name(&self) -> String {
-        format!("{} {}", self.world.name(), self.kernel.name())
-    }
+const SLOW: &str = "an emulated machine has too little time";
+const START_TELLS: &str = "without faccessat2, start tells what create tells with it";
+const NO_RECURSION: &str = "recursive mount options need mount_setattr, and detached mounts";
+const NO_MAPPING: &str = "mapped ids need mount_setattr, and detached mounts";
+const NO_SYSCTL: &str = "sysctls need openat2";
+const NO_OFFSETS: &str = "offsets of time need openat2";
+const NO_SYSFS: &str = "the host's sysfs without its cgroups needs detached mounts";
+const NO_COVER: &str = "a cgroup in place of one that can't be mounted needs mount_setattr";
+const NO_HOOKS: &str = "the C library starts hooks, and knows ENOSYS alone";
 
-    /// Its machine.
-    pub fn guest(&self) -> Guest {
-        Guest { memory: 3072, ..Guest::new(self.world, self.kernel) }
-    }
-
-    /// What its machine does, given the disk with the tests.
-    pub fn job(&self, files: std::path::PathBuf) -> Job {
-        let world = match self.world {
-            World::V1 | World::Hybrid => "export WORLD=host\n",
-            World::V2 | World::Systemd => "",
-        };
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let script = format!(
-            "{world}export RUNTIME=/vm/bin/runtime\n\
-             mkdir -p '{source}/../' && mkdir -p '{source}' && cp -r /vm/source/. '{source}/'\n\
-             for suite in {}; do\n\
-             echo \"=== suite $suite\"\n\
-             timeout {SUITE_SECONDS} /vm/bin/deps/$suite --test-threads=2 --show-output {TOO_SLOW}\n\
-             echo \"=== status $?\"\n\
-             done\n",
-            self.suites.join(" ")
-        );
-        Job { script, files, time: TIME }
-    }
-}
+/// Tests that are left out, and why.
+pub(super) const EXCEPTIONS: &[(Where, &str, &str, &str)] = &[
+    (
+        Where::Lacks(DETACHED),
+        "mounts",
+        "a_user_namespace_in_the_hosts_network_has_the_hosts_sysfs_and_no_cgroup_of_it",
+        NO_SYSFS,
+    ),
+    (
+        Where::Lacks(&["mount_setattr"]),
+        "mounts",
+        "a_cgroup_that_cannot_be_mounted_is_attached_with_the_attributes_asked_for",
+        NO_COVER,
+    ),
+    (Where::Guests, "list", "a_thousand_containers_are_listed_quickly", SLOW),
+    (Where::Lacks(&["faccessat2"]), "errors", "a_program_that_cannot_be_executed_fails_create", START_TELLS),
+    (Where::Lacks(&["faccessat2"]), "errors", "engines_find_the_exit_status_in_the_words", START_TELLS),
+    (
+        Where::Lacks(DETACHED),
+        "mounts",
+        "recursive_attributes_reach_the_mounts_below_and_others_do_not",
+        NO_RECURSION,
+    ),
+    (Where::Lacks(DETACHED), "rootfs", "a_bind_mount_shows_the_source_and_keeps_its_options", NO_RECURSION),
+    (Where::Lacks(DETACHED), "user_namespaces", "mounts_are_mapped_by_mappings_of_their_own", NO_MAPPING),
+    (
+        Where::Lacks(DETACHED),
+        "user_namespaces",
+        "mounts_are_mapped_by_the_user_namespace_whether_it_is_new_or_joined",
+        NO_MAPPING,
+    ),
+    (Where::Lacks(&["openat2"]), "sandbox", "sysctls_devices_and_mounts_arrive", NO_SYSCTL),
+    (Where::Lacks(&["openat2"]), "namespaces", "a_time_namespace_has_its_offsets", NO_OFFSETS),
+    (Where::Refuses("clone3"), "hooks", "a_hook_reads_the_state_from_standard_input", NO_HOOKS),
+    (Where::Refuses("clone3"), "hooks", "a_hook_has_only_its_own_environment_and_arguments", NO_HOOKS),
+    (Where::Refuses("clone3"), "hooks", "a_hook_that_takes_too_long_is_ended", NO_HOOKS),
+    (Where::Refuses("clone3"), "hooks", "hooks_run_in_the_order_of_the_specification", NO_HOOKS),
+    (Where::Refuses("clone3"), "hooks", "what_a_hook_printed_is_part_of_the_error", NO_HOOKS),
+];
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, chosen};
-    use crate::vm::{Kernel, World};
+    use std::fs;
+    use std::path::Path;
 
-    const SUITES: &[&str] = &["limits", "felt", "harness", "hooks"];
+    use super::{CHOSEN, EXCEPTIONS, Place, ROWS, SUITES};
+    use crate::vm::{Kernel, World};
 
     #[test]
     fn every_world_and_every_kernel_has_a_row() {
-        assert!(World::ALL.iter().all(|world| ROWS.iter().any(|row| row.0 == *world)));
-        assert!(Kernel::ALL.iter().all(|kernel| ROWS.iter().any(|row| row.1 == *kernel)));
+        let is_there = |wanted: &dyn Fn(World, Kernel) -> bool| {
+            ROWS.iter()
+                .chain(CHOSEN)
+                .any(|(place, _)| matches!(place, Place::Guest(world, kernel) if wanted(*world, *kernel)))
+        };
+        assert!(World::ALL.iter().all(|world| is_there(&|one, _| one == *world)));
+        assert!(Kernel::ALL.iter().all(|kernel| is_there(&|_, one| one == *kernel)));
     }
 
     #[test]
-    fn words_choose() {
-        let rows = chosen(&["systemd", "6.12", "hooks"], SUITES).unwrap();
-        assert_eq!(
-            (rows.len(), rows[0].name().as_str(), rows[0].suites.as_slice()),
-            (1, "systemd 6.12", &["hooks".to_owned()][..])
-        );
-        let rows = chosen(&["v1", "newest"], SUITES).unwrap();
-        assert_eq!((rows.len(), rows[0].name().as_str(), rows[0].suites.len()), (1, "v1 newest", 3));
-        assert_eq!(chosen(&[], SUITES).unwrap().len(), ROWS.len());
-        assert!(chosen(&["nonsense"], SUITES).unwrap_err().to_string().contains("nonsense"));
+    fn the_tables_name_what_exists() {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let source = |suite: &str| fs::read_to_string(tests.join(format!("{suite}.rs"))).ok();
+        for (suite, about) in SUITES {
+            assert!(*suite == "runtime_core" || source(suite).is_some(), "there is no {suite}");
+            let runs = |what| ROWS.iter().any(|(_, rows)| rows.contains(what));
+            assert!(about.iter().all(runs), "{suite} is about what runs nowhere");
+        }
+        for (_, suite, test, _) in EXCEPTIONS {
+            let text = source(suite).unwrap_or_default();
+            assert!(text.contains(&format!("fn {test}(")), "there is no {suite}, {test}");
+        }
     }
 }

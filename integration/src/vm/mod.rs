@@ -10,13 +10,17 @@ mod files;
 mod guest;
 mod kernels;
 pub mod matrix;
+pub mod memory;
 mod qemu;
 pub mod report;
+pub mod row;
+pub mod runs;
+pub mod words;
 
 use std::path::PathBuf;
 
 pub use built::Built;
-pub use disks::prepare;
+pub use disks::{Image, prepare};
 pub use files::Files;
 pub use guest::{Guest, Job};
 pub use kernels::Kernel;
@@ -32,11 +36,13 @@ pub enum World {
     Hybrid,
     /// Nothing but cgroup2, and systemd.
     Systemd,
+    /// Systemd as it was before: all controllers on version 1, and a cgroup2 tree without any.
+    SystemdV1,
 }
 
 impl World {
     /// All of them.
-    pub const ALL: [World; 4] = [World::V2, World::V1, World::Hybrid, World::Systemd];
+    pub const ALL: [World; 5] = [World::V2, World::V1, World::Hybrid, World::Systemd, World::SystemdV1];
 
     /// Its name, on command lines and in tables.
     pub fn name(self) -> &'static str {
@@ -45,6 +51,15 @@ impl World {
             World::V1 => "v1",
             World::Hybrid => "hybrid",
             World::Systemd => "systemd",
+            World::SystemdV1 => "systemd-v1",
+        }
+    }
+
+    /// What its kernel is told, besides its name.
+    fn words(self) -> &'static str {
+        match self {
+            World::SystemdV1 => "systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",
+            _ => "",
         }
     }
 

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use super::Guest;
 use super::debian::TOOLS;
-use super::{Guest, disks};
 
 /// What every machine has: no hardware that a guest would have to wait for. `nr` makes a port's name in the guest.
 const MACHINE: &str = "-M q35 -accel tcg,thread=multi -cpu max -smp 2 -nodefaults -display none -no-reboot \
@@ -26,7 +26,7 @@ pub(super) fn start(guest: &Guest, files: &Path, place: &Path) -> io::Result<Chi
     qemu.arg("-serial").arg(valued("file:", &place.join("console"), ""));
     qemu.arg("-chardev").arg(valued("file,id=status,path=", &place.join("status"), ""));
     qemu.args(["-device", "virtserialport,chardev=status,nr=2"]);
-    disk(&mut qemu, "root", &disks::root(), "snapshot=on,cache=unsafe");
+    disk(&mut qemu, "root", &guest.image.root(), "snapshot=on,cache=unsafe");
     disk(&mut qemu, "files", files, "readonly=on");
     disk(&mut qemu, "script", &place.join("script"), "readonly=on");
     disk(&mut qemu, "swap", &place.join("swap"), "cache=unsafe");
@@ -50,9 +50,10 @@ fn program() -> Command {
 }
 
 fn command_line(guest: &Guest) -> String {
-    let usual = "console=ttyS0 quiet panic=-1 mitigations=off hugepages=16 systemd.show_status=0 \
-                 systemd.mask=apparmor.service";
-    format!("{usual} world={} {}", guest.world.name(), guest.append.join(" "))
+    // A busy host makes the kernel doubt its timer, and give up.
+    let usual = "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off hugepages=16 systemd.show_status=0 \
+                 systemd.mask=apparmor.service systemd.default_timeout_start_sec=900";
+    format!("{usual} world={} {} {}", guest.world.name(), guest.world.words(), guest.append.join(" "))
 }
 
 fn disk(qemu: &mut Command, name: &str, file: &Path, options: &str) {

@@ -1,11 +1,11 @@
 //! What tests said in guests, and the table that is made from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use crate::engines::Verdict;
 
-/// One test in one guest.
+/// One test in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     /// The program that it is part of.
@@ -16,12 +16,20 @@ pub struct Case {
     pub verdict: Verdict,
 }
 
-/// All tests of one guest.
+impl Case {
+    /// A case of a run of a program; the run's title may say what sets it apart from others: `mounts without openat2`.
+    pub fn new(title: &str, name: &str, verdict: Verdict) -> Self {
+        let (suite, rest) = title.split_at(title.find(' ').unwrap_or(title.len()));
+        Self { suite: suite.into(), name: format!("{name}{rest}"), verdict }
+    }
+}
+
+/// All tests of one place.
 #[derive(Debug, Clone)]
 pub struct Column {
-    /// The world and the kernel.
-    pub name: String,
-    /// The kernel's own version.
+    /// The place.
+    pub place: String,
+    /// Its kernel's version.
     pub kernel: String,
     /// In the order in which they ended.
     pub cases: Vec<Case>,
@@ -39,11 +47,7 @@ pub fn read(said: &str) -> Vec<Case> {
         cases.extend(found);
         if status.trim() != "0" && !failed {
             let why = format!("ended with status {}:\n{}", status.trim(), last_lines(output, 30));
-            cases.push(Case {
-                suite: suite.into(),
-                name: "(its program)".into(),
-                verdict: Verdict::Failed(why),
-            });
+            cases.push(Case::new(suite, "(its program)", Verdict::Failed(why)));
         }
     }
     cases
@@ -58,7 +62,7 @@ fn case(suite: &str, line: &str, outputs: &BTreeMap<&str, &str>) -> Option<Case>
         ("FAILED", _) => Verdict::Failed(output.to_owned()),
         (ignored, _) => Verdict::NotHere(ignored.to_owned()),
     };
-    Some(Case { suite: suite.into(), name: name.split(" - ").next()?.into(), verdict })
+    Some(Case::new(suite, name.split(" - ").next()?, verdict))
 }
 
 /// What each test printed.
@@ -80,8 +84,10 @@ fn last_lines(text: &str, count: usize) -> String {
 /// What stands before the table.
 const HEAD: &str = "# Platforms
 
-Written by `make test-vm`; changes by hand are lost. Each column is a virtual machine, each row a program of tests. A
-cell counts the tests that passed; those that failed, or had nothing to test there, are named below.
+Written by `make test`; changes by hand are lost. Each column is a place: the machine of the last run, the same where
+system calls are missing (all newer ones, or another one each time, and the caller is told that there is no such call, or
+that it may not), and virtual machines. Each row is a program of tests. A cell counts the tests that passed; those that
+failed, or had nothing to test there, are named below. Where a cell is empty, the place decides nothing about the tests.
 ";
 
 /// The table, as Markdown.
@@ -89,9 +95,9 @@ pub fn markdown(columns: &[Column]) -> String {
     let mut text = HEAD.to_owned();
     text.push('\n');
     for column in columns {
-        let _ = writeln!(text, "* {}: Linux {}", column.name, column.kernel);
+        let _ = writeln!(text, "* {}: Linux {}", column.place, column.kernel);
     }
-    let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<_> = columns.iter().map(|column| column.place.as_str()).collect();
     let _ = writeln!(text, "\n| tests | {} |\n|---|{}", names.join(" | "), "---:|".repeat(names.len()));
     let suites: BTreeSet<_> =
         columns.iter().flat_map(|column| &column.cases).map(|case| &case.suite).collect();
@@ -110,20 +116,63 @@ pub fn markdown(columns: &[Column]) -> String {
 }
 
 fn cell(column: &Column, suite: &str) -> String {
-    let all = column.cases.iter().filter(|case| case.suite == suite);
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for case in all {
-        match case.verdict {
-            Verdict::Passed => passed += 1,
-            Verdict::Failed(_) => failed += 1,
-            Verdict::NotHere(_) => skipped += 1,
+    let count = Count::of(column.cases.iter().filter(|case| case.suite == suite));
+    let more = |count: usize, word: &str| if count > 0 { format!(", {count} {word}") } else { String::new() };
+    match count.passed + count.failed + count.skipped {
+        0 => String::new(),
+        _ => {
+            format!("{}{}{}", count.passed, more(count.failed, "**failed**"), more(count.skipped, "skipped"))
         }
     }
-    let more = |count: u32, word: &str| if count > 0 { format!(", {count} {word}") } else { String::new() };
-    match passed + failed + skipped {
-        0 => String::new(),
-        _ => format!("{passed}{}{}", more(failed, "**failed**"), more(skipped, "skipped")),
+}
+
+/// How many tests ended how.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// They passed.
+    pub passed: usize,
+    /// They failed.
+    pub failed: usize,
+    /// They had nothing to test.
+    pub skipped: usize,
+}
+
+impl Count {
+    fn of<'a>(cases: impl Iterator<Item = &'a Case>) -> Self {
+        let mut count = Self::default();
+        for case in cases {
+            match case.verdict {
+                Verdict::Passed => count.passed += 1,
+                Verdict::Failed(_) => count.failed += 1,
+                Verdict::NotHere(_) => count.skipped += 1,
+            }
+        }
+        count
     }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// All tests of all places.
+pub fn total(columns: &[Column]) -> Count {
+    Count::of(columns.iter().flat_map(|column| &column.cases))
+}
+
+/// What failed, with what was said.
+pub fn failures(columns: &[Column]) -> String {
+    let mut text = String::new();
+    for column in columns {
+        for case in &column.cases {
+            if let Verdict::Failed(why) = &case.verdict {
+                let _ = writeln!(text, "---- {}: {}, {}\n{why}", column.place, case.suite, case.name);
+            }
+        }
+    }
+    text
 }
 
 /// The tests of which something is to be said, each once, with the guests of which it is true.
@@ -132,7 +181,7 @@ fn section(text: &mut String, title: &str, columns: &[Column], said: impl Fn(&Ve
     for column in columns {
         for case in &column.cases {
             if let Some(why) = said(&case.verdict) {
-                all.entry((&case.suite, &case.name, why)).or_default().push(&column.name);
+                all.entry((&case.suite, &case.name, why)).or_default().push(&column.place);
             }
         }
     }
@@ -146,7 +195,7 @@ fn section(text: &mut String, title: &str, columns: &[Column], said: impl Fn(&Ve
 
 #[cfg(test)]
 mod tests {
-    use super::{Column, markdown, read};
+    use super::{Column, failures, markdown, read, total};
     use crate::engines::Verdict;
 
     const SAID: &str = "noise\n=== suite limits\n\nrunning 4 tests\ntest a ... ok\ntest b ... ok\ntest c ... FAILED\n\
@@ -171,8 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn the_end_counts_and_tells_why() {
+        let columns = [Column { place: "v2 6.12".into(), kernel: String::new(), cases: read(SAID) }];
+        assert_eq!(total(&columns).to_string(), "1 passed, 2 failed, 2 skipped");
+        assert!(failures(&columns).starts_with("---- v2 6.12: limits, c\nseen\n"), "{}", failures(&columns));
+    }
+
+    #[test]
+    fn runs_of_one_program_are_told_apart() {
+        let cases = read("=== suite exec without openat2\ntest a ... ok\n=== status 0\n");
+        assert_eq!((cases[0].suite.as_str(), cases[0].name.as_str()), ("exec", "a without openat2"));
+    }
+
+    #[test]
     fn the_table_counts_and_names() {
-        let column = Column { name: "v2 6.12".into(), kernel: "6.12.1".into(), cases: read(SAID) };
+        let column = Column { place: "v2 6.12".into(), kernel: "6.12.1".into(), cases: read(SAID) };
         let text = markdown(&[column]);
         for line in [
             "| limits | 1, 1 **failed**, 2 skipped |",

@@ -3,24 +3,34 @@
 use integration::engines::image::{IMAGE, is_installed};
 use integration::engines::podman::Podman;
 use integration::engines::report::Run;
-use integration::engines::{Case, Subject, case};
+use integration::engines::{Case, Room, Subject, case};
 
 use crate::{Wish, nothing_is_left};
 
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
-    if !CASES.iter().any(|case| wish.wants("Buildah", case.name)) {
+    drive_in("Buildah", Room::new, CASES, subject, wish)
+}
+
+pub(crate) fn drive_in(
+    engine: &str,
+    room: fn() -> Room,
+    cases: &[Case<Podman>],
+    subject: &Subject,
+    wish: &Wish,
+) -> Run {
+    if !wish.wants_any(engine, cases) {
         return Run::default();
     }
     assert!(is_installed("buildah"), "buildah is not installed");
-    let podman = Podman::start(subject);
+    let podman = Podman::start(room(), subject);
     let versions = podman.buildah(&["--version"]).ok().stdout.trim().replace("buildah version", "Buildah");
-    let mut verdicts = wish.judge("Buildah", CASES, &podman);
+    let mut verdicts = wish.judge(engine, cases, &podman);
     podman.buildah(&["rm", "--all"]);
     verdicts.push(nothing_is_left(podman.stop()));
     Run { versions, verdicts }
 }
 
-const CASES: &[Case<Podman>] = &[
+pub(crate) const CASES: &[Case<Podman>] = &[
     case("from, run, commit", run),
     case("run returns the status", status),
     case("run with user, volume, environment", options),

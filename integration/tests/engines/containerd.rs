@@ -1,29 +1,40 @@
 //! containerd through its own client: the runc shim, version 2, with the binary as its runtime.
 
 use integration::Exit;
-use integration::engines::case::not_here;
+use integration::engines::case::{judge, not_here};
 use integration::engines::containerd::Containerd;
 use integration::engines::image::IMAGE;
 use integration::engines::report::Run;
-use integration::engines::{Case, Subject, case};
+use integration::engines::{Case, Room, Subject, case};
 use serde_json::Value;
 
 use crate::docker::soon;
 use crate::{Wish, nothing_is_left};
 
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
-    if !CASES.iter().any(|case| wish.wants("containerd", case.name)) {
+    drive_in("containerd", Room::new, CASES, subject, wish)
+}
+
+pub(crate) fn drive_in(
+    engine: &str,
+    room: fn() -> Room,
+    cases: &[Case<Containerd>],
+    subject: &Subject,
+    wish: &Wish,
+) -> Run {
+    if !wish.wants_any(engine, cases) {
         return Run::default();
     }
-    let mut containerd = Containerd::start(subject, None);
+    let mut containerd = Containerd::start(room(), subject, None);
     let versions = containerd.versions();
-    let mut verdicts = wish.judge("containerd", CASES, &containerd);
-    containerd.remove_all();
+    let mut verdicts = wish.judge(engine, cases, &containerd);
+    // What can't be removed is told as what is left.
+    let _ = judge(|| containerd.remove_all());
     verdicts.push(nothing_is_left(containerd.stop()));
     Run { versions, verdicts }
 }
 
-const CASES: &[Case<Containerd>] = &[
+pub(crate) const CASES: &[Case<Containerd>] = &[
     case("run", run),
     case("run -t", terminal),
     case("run returns the status", status),
@@ -62,8 +73,9 @@ fn run(containerd: &Containerd) {
 
 fn terminal(containerd: &Containerd) {
     let name = containerd.room.fresh();
-    let start = [&["run", "--rm", "-t"][..], &containerd.with_runtime(), &[IMAGE, &name, "sh"]].concat();
-    let mut terminal = containerd.terminal(&start);
+    let start = containerd.starting(&name, &["--rm", "-t"]);
+    let start: Vec<_> = start.iter().map(String::as_str).collect();
+    let mut terminal = containerd.terminal(&[&start[..], &[IMAGE, &name, "sh"]].concat());
     terminal.expect("# ");
     terminal.write("until [ \"$(stty size)\" = '33 77' ]; do sleep 0.1; done; echo at $(tty); exit 7\n");
     let (seen, exit) = terminal.finish();
@@ -287,8 +299,9 @@ fn pid_file(containerd: &Containerd) {
 
 fn rootfs(containerd: &Containerd) {
     let (directory, name) = (containerd.room.path("rootfs"), containerd.room.fresh());
-    let start = [&["run", "--rm", "--rootfs"][..], &containerd.with_runtime(), &[&directory, &name]].concat();
-    let outcome = containerd.ctr(&[&start[..], &["/bin/echo", "hello"]].concat()).ok();
+    let start = containerd.starting(&name, &["--rm", "--rootfs"]);
+    let start: Vec<_> = start.iter().map(String::as_str).collect();
+    let outcome = containerd.ctr(&[&start[..], &[&directory, &name, "/bin/echo", "hello"]].concat()).ok();
     assert_eq!(outcome.stdout, "hello\n");
 }
 

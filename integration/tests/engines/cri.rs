@@ -1,28 +1,40 @@
 //! containerd's CRI plugin: what a kubelet asks for.
 
+use integration::engines::case::judge;
 use integration::engines::containerd::Containerd;
 use integration::engines::cri::Client;
 use integration::engines::image::IMAGE;
 use integration::engines::protobuf::{Answer, Message};
 use integration::engines::report::Run;
-use integration::engines::{Case, Subject, case};
+use integration::engines::{Case, Room, Subject, case};
 
 use crate::docker::soon;
 use crate::{Wish, nothing_is_left};
 
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
-    if !CASES.iter().any(|case| wish.wants("CRI", case.name)) {
+    drive_in("CRI", Room::new, CASES, subject, wish)
+}
+
+pub(crate) fn drive_in(
+    engine: &str,
+    room: fn() -> Room,
+    cases: &[Case<Containerd>],
+    subject: &Subject,
+    wish: &Wish,
+) -> Run {
+    if !wish.wants_any(engine, cases) {
         return Run::default();
     }
-    let mut containerd = Containerd::start(subject, Some("k8s.io"));
+    let mut containerd = Containerd::start(room(), subject, Some("k8s.io"));
     let versions = containerd.versions();
-    let mut verdicts = wish.judge("CRI", CASES, &containerd);
-    containerd.remove_all();
+    let mut verdicts = wish.judge(engine, cases, &containerd);
+    // What can't be removed is told as what is left.
+    let _ = judge(|| containerd.remove_all());
     verdicts.push(nothing_is_left(containerd.stop()));
     Run { versions, verdicts }
 }
 
-const CASES: &[Case<Containerd>] = &[
+pub(crate) const CASES: &[Case<Containerd>] = &[
     case("Version", version),
     case("RunPodSandbox, PodSandboxStatus, StopPodSandbox, RemovePodSandbox", sandbox),
     case("RunPodSandbox with a runtime handler", handler),
@@ -41,12 +53,12 @@ const CASES: &[Case<Containerd>] = &[
 ];
 
 /// Values of the CRI's `NamespaceMode`.
-const POD: u64 = 0;
-const CONTAINER: u64 = 1;
+pub(crate) const POD: u64 = 0;
+pub(crate) const CONTAINER: u64 = 1;
 const NODE: u64 = 2;
 
 /// A pod, which goes when it is dropped.
-struct Pod<'a> {
+pub(crate) struct Pod<'a> {
     client: Client<'a>,
     id: String,
     config: Message,
@@ -55,7 +67,7 @@ struct Pod<'a> {
 
 impl<'a> Pod<'a> {
     /// A pod with these modes of its network and process namespaces.
-    fn start(containerd: &'a Containerd, network: u64, processes: u64) -> Self {
+    pub(crate) fn start(containerd: &'a Containerd, network: u64, processes: u64) -> Self {
         Self::with_handler(containerd, network, processes, "")
     }
 
@@ -65,7 +77,7 @@ impl<'a> Pod<'a> {
         let metadata = Message::new().text(1, &name).text(2, &name).text(3, "default");
         let modes = Message::new().number(1, network).number(2, processes);
         let linux = Message::new()
-            .text(1, &format!("/{}", containerd.room.mark))
+            .text(1, &containerd.room.cgroup_parent())
             .message(2, &Message::new().message(1, &modes));
         let logs = containerd.room.directory(&format!("logs/{name}"));
         let hostname = if network == NODE { "" } else { "pod" };
@@ -99,7 +111,7 @@ impl<'a> Pod<'a> {
     }
 
     /// A container that sleeps.
-    fn sleeper(&self) -> String {
+    pub(crate) fn sleeper(&self) -> String {
         self.run(&["sleep", "1000"], |config| config)
     }
 
@@ -227,6 +239,8 @@ fn update(containerd: &Containerd) {
         let file =
             format!("/sys/fs/cgroup/memory/{}/{container}/memory.limit_in_bytes", containerd.room.mark);
         let file = file + &format!(" /sys/fs/cgroup/{}/{container}/memory.max", containerd.room.mark);
+        let scope = format!("{}/cri-containerd-{container}.scope", containerd.room.cgroup_parent());
+        let file = file + &format!(" /sys/fs/cgroup/{scope}/memory.max");
         containerd.room.run("sh", &["-c", &format!("cat {file} 2>/dev/null")]).stdout.trim().to_owned()
     };
     assert_eq!(look(), (64_u64 << 20).to_string());

@@ -10,27 +10,37 @@ use integration::{Exit, World};
 use crate::{Wish, docker_options, nothing_is_left};
 
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
-    drive_in("Docker", World::Host, &[CASES, docker_options::CASES], subject, wish)
+    let cases: Vec<_> = CASES.iter().chain(docker_options::CASES).copied().collect();
+    drive_in("Docker", Room::new, &cases, subject, wish)
 }
 
 /// As most machines have it today, but perhaps without controllers: those that the machine uses in version 1.
 pub(crate) fn drive_unified(subject: &Subject, wish: &Wish) -> Run {
-    drive_in("Docker on cgroup2 alone", World::Unified, &[CASES], subject, wish)
+    drive_in("Docker on cgroup2 alone", || Room::at(World::Unified), CASES, subject, wish)
 }
 
-fn drive_in(engine: &str, world: World, cases: &[&[Case<Docker>]], subject: &Subject, wish: &Wish) -> Run {
-    if !cases.iter().any(|cases| cases.iter().any(|case| wish.wants(engine, case.name))) {
+pub(crate) fn drive_in(
+    engine: &str,
+    room: fn() -> Room,
+    cases: &[Case<Docker>],
+    subject: &Subject,
+    wish: &Wish,
+) -> Run {
+    if !wish.wants_any(engine, cases) {
         return Run::default();
     }
-    let mut docker = Docker::start(Room::at(world), subject, &[]);
+    drive_daemon(engine, Docker::start(room(), subject, &[]), cases, wish)
+}
+
+pub(crate) fn drive_daemon(engine: &str, mut docker: Docker, cases: &[Case<Docker>], wish: &Wish) -> Run {
     let versions = docker.versions();
-    let mut verdicts: Vec<_> = cases.iter().flat_map(|cases| wish.judge(engine, cases, &docker)).collect();
+    let mut verdicts = wish.judge(engine, cases, &docker);
     docker.remove_all();
     verdicts.push(nothing_is_left(docker.stop()));
     Run { versions, verdicts }
 }
 
-const CASES: &[Case<Docker>] = &[
+pub(crate) const CASES: &[Case<Docker>] = &[
     case("info names the runtime", info),
     case("run", run),
     case("run -d, logs", logs),

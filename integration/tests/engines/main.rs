@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "a report is printed")]
 #![allow(clippy::disallowed_methods, reason = "a test may sleep and look paths up; it guards nothing")]
 
+mod beside_systemd;
 mod buildah;
 mod containerd;
 mod cri;
@@ -14,6 +15,7 @@ mod docker;
 mod docker_options;
 mod person;
 mod podman;
+mod rootless_docker;
 mod stress;
 
 use std::collections::BTreeMap;
@@ -42,22 +44,43 @@ const SUITES: [(&str, Drive); 8] = [
     ("Stress", stress::drive),
 ];
 
+/// Those in which systemd makes the cgroups: where it runs.
+const BESIDE_SYSTEMD: [(&str, Drive); 7] = [
+    ("Docker beside systemd", beside_systemd::drive_docker),
+    ("containerd beside systemd", beside_systemd::drive_containerd),
+    ("containerd's CRI plugin beside systemd", beside_systemd::drive_cri),
+    ("Podman beside systemd", beside_systemd::drive_podman),
+    ("Podman of an ordinary user beside systemd", person::drive_beside_systemd),
+    ("Docker of an ordinary user beside systemd", rootless_docker::drive),
+    ("Buildah beside systemd", beside_systemd::drive_buildah),
+];
+
+/// The only case of a suite whose engine didn't get that far.
+const STARTS: &str = "starts";
+
 /// The last case of every suite.
 const NOTHING_IS_LEFT: &str = "nothing is left: processes, cgroups, state";
 
 /// How many engines run at a time.
 const SIDE_BY_SIDE: usize = 4;
 
-/// Which cases are wanted.
+/// Which cases are wanted, and with which runtime they are tried.
 struct Wish {
     words: Vec<String>,
+    runtime: &'static str,
 }
 
 impl Wish {
-    /// The wanted ones of a suite, each judged in turn.
+    /// The wanted ones of a suite, each judged in turn, and told at once: an engine may hang on the way out.
     fn judge<E>(&self, engine: &str, cases: &[Case<E>], with: &E) -> Vec<(&'static str, Verdict)> {
         let wanted = cases.iter().filter(|case| self.wants(engine, case.name));
-        wanted.map(|case| (case.name, case.judge(with))).collect()
+        let judged = wanted.map(|case| (case.name, case.judge(with)));
+        judged.inspect(|(case, verdict)| print_verdict(engine, self.runtime, case, verdict)).collect()
+    }
+
+    /// Whether a suite has a wanted one.
+    fn wants_any<E>(&self, engine: &str, cases: &[Case<E>]) -> bool {
+        cases.iter().any(|case| self.wants(engine, case.name))
     }
 
     fn wants(&self, engine: &str, case: &str) -> bool {
@@ -68,8 +91,8 @@ impl Wish {
 
 fn main() -> ExitCode {
     quiet_panics();
-    let words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
-    let wish = Wish { words: words.map(|word| word.to_lowercase()).collect() };
+    let words = words();
+    let wish = Wish { words, runtime: "ours" };
     let alone = std::env::var_os("RUNTIME").is_some();
     let subjects = if alone { vec![Subject::ours()] } else { vec![Subject::runc(), Subject::ours()] };
     let mut sections = all(&subjects, &wish);
@@ -89,18 +112,35 @@ fn main() -> ExitCode {
     if worse.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The words of the command line; the options of other programs of tests mean nothing here.
+fn words() -> Vec<String> {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    while let Some(place) = words.iter().position(|word| word == "--skip") {
+        words.drain(place..words.len().min(place + 2));
+    }
+    words.retain(|word| !word.starts_with('-'));
+    words.iter().map(|word| word.to_lowercase()).collect()
+}
+
+/// All suites that can run here.
+fn suites() -> Vec<(&'static str, Drive)> {
+    let beside_systemd = BESIDE_SYSTEMD.into_iter().filter(|_| beside_systemd::is_possible());
+    SUITES.into_iter().chain(beside_systemd).collect()
+}
+
 /// Runs every suite with every runtime, a few side by side.
 fn all(subjects: &[Subject], wish: &Wish) -> Vec<Section> {
-    let jobs = SUITES.iter().flat_map(|suite| subjects.iter().map(move |subject| (suite, subject)));
+    let suites = suites();
+    let jobs = suites.iter().flat_map(|suite| subjects.iter().map(move |subject| (suite, subject)));
     let jobs = Mutex::new(jobs);
     let runs = Mutex::new(BTreeMap::<&str, BTreeMap<&'static str, Run>>::new());
     thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
+        for _ in 0..side_by_side() {
             scope.spawn(|| {
                 loop {
                     let job = jobs.lock().expect("no thread panics here").next();
                     let Some(((engine, drive), subject)) = job else { break };
-                    let run = drive_one(engine, *drive, subject, wish);
+                    let run = drive_one(engine, *drive, subject, &wish.words);
                     let mut runs = runs.lock().expect("no thread panics here");
                     runs.entry(engine).or_default().insert(subject.name, run);
                 }
@@ -109,11 +149,11 @@ fn all(subjects: &[Subject], wish: &Wish) -> Vec<Section> {
     });
     leaks::reap_strangers();
     let mut runs = runs.into_inner().expect("no thread panics here");
-    let section = |(engine, _): &(&'static str, Drive)| Section {
+    let section = |(engine, _): (&'static str, Drive)| Section {
         engine,
         runs: runs.remove(engine).unwrap_or_default(),
     };
-    SUITES.iter().map(section).collect()
+    suites.into_iter().map(section).collect()
 }
 
 /// Engines have deadlines of their own, and several of them at once can be too much for a small machine: a case that
@@ -121,26 +161,28 @@ fn all(subjects: &[Subject], wish: &Wish) -> Vec<Section> {
 fn once_more(section: &mut Section) {
     let failed = regressions(std::slice::from_ref(section), "runc", "ours");
     let failed: Vec<_> = failed.into_iter().filter(|case| !case.contains(NOTHING_IS_LEFT)).collect();
-    let suite = SUITES.iter().find(|(engine, _)| *engine == section.engine);
+    let suites = suites();
+    let suite = suites.iter().find(|(engine, _)| *engine == section.engine);
     let (Some((engine, drive)), false) = (suite, failed.is_empty()) else { return };
     println!("once more, alone: {}", failed.join(", "));
     // An engine that did not even start has no cases: then all are tried.
-    let words =
+    let words: Vec<_> =
         failed.iter().map(|case| case.replacen(": ", " ", 1).replace(" starts", "").to_lowercase()).collect();
-    let mut again = drive_one(engine, *drive, &Subject::ours(), &Wish { words });
+    let mut again = drive_one(engine, *drive, &Subject::ours(), &words);
     again.verdicts.retain(|(case, verdict)| *case != NOTHING_IS_LEFT || *verdict != Verdict::Passed);
     if let Some(run) = section.runs.get_mut("ours") {
         run.replace(again);
     }
 }
 
-fn drive_one(engine: &str, drive: Drive, subject: &Subject, wish: &Wish) -> Run {
+fn drive_one(engine: &str, drive: Drive, subject: &Subject, words: &[String]) -> Run {
+    let wish = &Wish { words: words.to_vec(), runtime: subject.name };
     let mut run = Run::default();
     let start = std::time::Instant::now();
     if let Verdict::Failed(why) = judge(|| run = drive(subject, wish)) {
-        run.verdicts.push(("starts", Verdict::Failed(why)));
+        run.verdicts.push((STARTS, Verdict::Failed(why)));
     }
-    for (case, verdict) in &run.verdicts {
+    for (case, verdict) in run.verdicts.iter().filter(|(case, _)| [STARTS, NOTHING_IS_LEFT].contains(case)) {
         print_verdict(engine, subject.name, case, verdict);
     }
     if !run.verdicts.is_empty() {
@@ -150,11 +192,18 @@ fn drive_one(engine: &str, drive: Drive, subject: &Subject, wish: &Wish) -> Run 
 }
 
 fn print_verdict(engine: &str, runtime: &str, case: &str, verdict: &Verdict) {
+    let name = format!("{engine}, {runtime}: {case}");
     match verdict {
-        Verdict::Passed => (),
-        Verdict::NotHere(why) => println!("{engine}, {runtime}: {case} ... not possible here: {why}"),
-        Verdict::Failed(why) => println!("{engine}, {runtime}: {case} ... FAILED\n{why}\n"),
+        // In the words of other programs of tests, by which those of guests are counted.
+        Verdict::Passed => println!("test {name} ... ok"),
+        Verdict::NotHere(why) => println!("test {name} ... not possible here: {why}"),
+        Verdict::Failed(why) => println!("test {name} ... FAILED\n\n---- {name} stdout ----\n{why}\n"),
     }
+}
+
+/// There is one systemd for all of them, and it is told to forget what others have left.
+fn side_by_side() -> usize {
+    if beside_systemd::is_possible() { 1 } else { SIDE_BY_SIDE }
 }
 
 /// The last case of a suite: nothing may be left.

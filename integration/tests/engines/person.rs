@@ -4,20 +4,34 @@ use integration::engines::image::IMAGE;
 use integration::engines::person::Person;
 use integration::engines::report::Run;
 use integration::engines::{Case, Subject, case};
-use integration::user::{SUBID, SUBIDS, UID};
 
-use crate::docker::soon;
+use crate::beside_systemd::is_unit;
+use crate::docker::{knobs, soon};
 use crate::{Wish, nothing_is_left};
 
-const ENGINE: &str = "Podman of an ordinary user";
-
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
-    if !CASES.iter().any(|case| wish.wants(ENGINE, case.name)) {
+    drive_in("Podman of an ordinary user", Person::start, CASES, subject, wish)
+}
+
+/// With a systemd of his own he has cgroups.
+pub(crate) fn drive_beside_systemd(subject: &Subject, wish: &Wish) -> Run {
+    let cases: Vec<_> = CASES.iter().chain(WITH_CGROUPS).copied().collect();
+    drive_in("Podman of an ordinary user beside systemd", Person::logged_in, &cases, subject, wish)
+}
+
+fn drive_in(
+    engine: &str,
+    person: fn(&Subject) -> Person,
+    cases: &[Case<Person>],
+    subject: &Subject,
+    wish: &Wish,
+) -> Run {
+    if !wish.wants_any(engine, cases) {
         return Run::default();
     }
-    let person = Person::start(subject);
+    let person = person(subject);
     let versions = person.versions();
-    let mut verdicts = wish.judge(ENGINE, CASES, &person);
+    let mut verdicts = wish.judge(engine, cases, &person);
     verdicts.push(nothing_is_left(person.stop()));
     Run { versions, verdicts }
 }
@@ -35,10 +49,18 @@ const CASES: &[Case<Person>] = &[
     case("run --network host", host_network),
 ];
 
+const WITH_CGROUPS: &[Case<Person>] = &[
+    case("run --memory, --pids-limit", limits),
+    case("pause, unpause", pause),
+    case("stats", stats),
+    case("a container is a unit", unit),
+];
+
 fn run(person: &Person) {
     let seen = person.run(&[], &["sh", "-c", "id -u; cat /proc/self/uid_map"]).ok().stdout;
     let words: Vec<_> = seen.split_whitespace().map(str::to_owned).collect();
-    let map = [0, 0, UID, 1, 1, SUBID, SUBIDS].map(|number| number.to_string());
+    let (uid, subid, subids) = person.ids();
+    let map = [0, 0, uid, 1, 1, subid, subids].map(|number| number.to_string());
     assert_eq!(words, map);
 }
 
@@ -81,7 +103,7 @@ fn statuses(person: &Person) {
 
 fn keep_id(person: &Person) {
     let seen = person.run(&["--userns", "keep-id"], &["id", "-u"]).ok().stdout;
-    assert_eq!(seen, format!("{UID}\n"));
+    assert_eq!(seen, format!("{}\n", person.ids().0));
 }
 
 fn another_user(person: &Person) {
@@ -106,4 +128,38 @@ fn host_network(person: &Person) {
     let look = ["run", "--rm", "--network", "host", IMAGE, "readlink", "/proc/self/ns/net"];
     let seen = person.podman(&look).ok().stdout;
     assert_eq!(seen, here);
+}
+
+fn limits(person: &Person) {
+    let options = ["--memory", "64m", "--memory-swap", "64m", "--pids-limit", "20"];
+    let look = knobs(&["memory.limit_in_bytes memory.max", "pids.max pids.max"]);
+    let seen = person.run(&options, &["sh", "-c", &look]).ok().stdout;
+    assert_eq!(seen, format!("{}\n20\n", 64 << 20));
+    let fill = ["dd", "if=/dev/zero", "of=/dev/null", "bs=128M", "count=1"];
+    person.run(&options, &fill).exits(137);
+}
+
+fn pause(person: &Person) {
+    let name = person.detached(&["sleep", "1000"]);
+    let status = || person.podman(&["inspect", "--format", "{{.State.Status}}", &name]).ok().stdout;
+    person.podman(&["pause", &name]).ok();
+    assert_eq!(status(), "paused\n");
+    person.podman(&["unpause", &name]).ok();
+    assert_eq!(status(), "running\n");
+    person.podman(&["rm", "--force", "--time", "0", &name]).ok();
+}
+
+fn stats(person: &Person) {
+    let name = person.detached(&["sleep", "1000"]);
+    let seen = person.podman(&["stats", "--no-stream", "--format", "{{.PIDs}}", &name]).ok().stdout;
+    assert_eq!(seen, "1\n");
+    person.podman(&["rm", "--force", "--time", "0", &name]).ok();
+}
+
+fn unit(person: &Person) {
+    let name = format!("{}x", person.room.fresh());
+    person.detached_with(&name, &["--memory", "64m"], &["sleep", "1000"]);
+    let id = person.podman(&["inspect", "--format", "{{.Id}}", &name]).ok().stdout;
+    is_unit(&person.room, &format!("libpod-{}.scope", id.trim()), &[("MemoryMax", "67108864")]);
+    person.podman(&["rm", "--force", "--time", "0", &name]).ok();
 }

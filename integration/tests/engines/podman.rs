@@ -4,23 +4,33 @@ use integration::Exit;
 use integration::engines::image::IMAGE;
 use integration::engines::podman::Podman;
 use integration::engines::report::Run;
-use integration::engines::{Case, Subject, case};
+use integration::engines::{Case, Room, Subject, case};
 
 use crate::docker::{knobs, soon};
 use crate::{Wish, nothing_is_left};
 
 pub(crate) fn drive(subject: &Subject, wish: &Wish) -> Run {
-    if !CASES.iter().any(|case| wish.wants("Podman", case.name)) {
+    drive_in("Podman", Room::new, CASES, subject, wish)
+}
+
+pub(crate) fn drive_in(
+    engine: &str,
+    room: fn() -> Room,
+    cases: &[Case<Podman>],
+    subject: &Subject,
+    wish: &Wish,
+) -> Run {
+    if !wish.wants_any(engine, cases) {
         return Run::default();
     }
-    let podman = Podman::start(subject);
+    let podman = Podman::start(room(), subject);
     let versions = podman.versions();
-    let mut verdicts = wish.judge("Podman", CASES, &podman);
+    let mut verdicts = wish.judge(engine, cases, &podman);
     verdicts.push(nothing_is_left(podman.stop()));
     Run { versions, verdicts }
 }
 
-const CASES: &[Case<Podman>] = &[
+pub(crate) const CASES: &[Case<Podman>] = &[
     case("info names the runtime", info),
     case("run", run),
     case("run -d, logs", logs),

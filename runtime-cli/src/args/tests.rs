@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::*;
+use runtime_core::cgroup::Driver;
+
 use crate::commands::Session;
 use crate::log::Log;
 
@@ -162,7 +164,7 @@ fn the_options_of_other_runtimes_are_taken_in_front_of_the_command() {
     let line = words("--criu /usr/sbin/criu --log-level=debug --cgroup-manager disabled state x");
     let (Parsed::Matches(matches), rest) = split(&line).unwrap() else { panic!("help") };
     assert_eq!(rest, words("state x"));
-    assert!(Session::new(&matches, &Log::to_stderr()).unwrap().without_cgroup);
+    assert_eq!(Session::new(&matches, &Log::to_stderr()).unwrap().driver, Driver::Nobody);
     assert!(split(&words("--cgroup-manager=magic")).is_err());
 }
 

@@ -66,8 +66,7 @@ pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<Cre
         pid_file: path_of(matches, "pid-file").map(|path| absolute(path)).transpose()?,
         pidfd_socket: path_of(matches, "pidfd-socket").map(|path| absolute(path)).transpose()?,
         console: Console::default(),
-        systemd: session.systemd(),
-        without_cgroup: session.without_cgroup,
+        driver: session.driver.clone(),
         helper_directories: helper_directories(),
     })
 }

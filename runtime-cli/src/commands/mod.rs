@@ -30,7 +30,7 @@ use clap::{ArgMatches, Command};
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::{args, compat};
-use runtime_core::cgroup::Bus;
+use runtime_core::cgroup::Driver;
 use runtime_core::container::Container;
 use runtime_core::state::StateRoot;
 use runtime_core::{Bundle, ContainerId, Error};
@@ -91,10 +91,8 @@ impl Verb {
 pub(crate) struct Session<'a> {
     /// The absolute path of `--root`.
     pub(crate) given_root: Option<PathBuf>,
-    /// Whether systemd is to make the cgroups.
-    pub(crate) systemd_cgroup: bool,
-    /// Whether no cgroup is to be made.
-    pub(crate) without_cgroup: bool,
+    /// Who makes cgroups.
+    pub(crate) driver: Driver,
     /// Where to report.
     pub(crate) log: &'a Log,
 }
@@ -105,18 +103,11 @@ impl<'a> Session<'a> {
     /// # Errors
     /// `--root` leads to no place for state.
     pub(crate) fn new(globals: &ArgMatches, log: &'a Log) -> Result<Self, Failure> {
-        let manager = args::text_of(globals, "cgroup-manager");
         Ok(Session {
             given_root: args::path_of(globals, "root").map(|path| compat::given_root(path)).transpose()?,
-            systemd_cgroup: args::is_set(globals, "systemd-cgroup") || manager == "systemd",
-            without_cgroup: manager == "disabled",
+            driver: driver(globals),
             log,
         })
-    }
-
-    /// The systemd that is to make cgroups, if one is.
-    pub(crate) fn systemd(&self) -> Option<Bus> {
-        (self.systemd_cgroup && !self.without_cgroup).then(compat::systemd)
     }
 
     /// The state root, made if missing.
@@ -173,4 +164,13 @@ pub(crate) fn open_bundle(path: &Path, log: &Log) -> Result<Bundle, Failure> {
     let bundle = Bundle::open(path)?;
     bundle.spec().warnings().iter().for_each(|warning| log.warning(&warning.to_string()));
     Ok(bundle)
+}
+
+fn driver(globals: &ArgMatches) -> Driver {
+    match args::text_of(globals, "cgroup-manager") {
+        "disabled" => Driver::Nobody,
+        "systemd" => Driver::Systemd(compat::systemd()),
+        _ if args::is_set(globals, "systemd-cgroup") => Driver::Systemd(compat::systemd()),
+        _ => Driver::Ourselves,
+    }
 }

@@ -8,7 +8,6 @@ use super::{Session, Verb, open_bundle};
 use crate::args::{flag, format, is_set, path_of, text, text_of};
 use crate::failure::Failure;
 use crate::{absolute, naming, output};
-use runtime_core::cgroup::Manager;
 use runtime_core::{ContainerId, Error, Host, plan};
 
 pub(super) const VERB: Verb = Verb {
@@ -29,17 +28,9 @@ fn run(matches: &ArgMatches, session: &Session<'_>) -> Result<u8, Failure> {
     let path = absolute(path_of(matches, "BUNDLE").map_or(Path::new("."), PathBuf::as_path))?;
     let id = id(matches, &path)?;
     let bundle = open_bundle(&path, session.log)?;
-    let request = plan::Request {
-        no_pivot: is_set(matches, "no-pivot"),
-        systemd: session.systemd().map(Manager::reach).transpose()?,
-        ..plan::Request::new(&id, bundle.rootfs())
-    };
-    let mut host = Host::probe()?.knowing_modules_for(bundle.spec());
-    if session.without_cgroup {
-        host.close_all_cgroups();
-    } else if request.systemd.is_none() {
-        host.look_for_access(bundle.spec(), &id).map_err(Error::from)?;
-    }
+    let (host, systemd) = Host::probe_for_new(bundle.spec(), &id, &session.driver)?;
+    let no_pivot = is_set(matches, "no-pivot");
+    let request = plan::Request { no_pivot, systemd, ..plan::Request::new(&id, bundle.rootfs()) };
     let plan = plan::create(bundle.spec(), &host, &request).map_err(Error::from)?;
     match text_of(matches, "format") {
         "json" => output::print_pretty(&plan.to_json()),

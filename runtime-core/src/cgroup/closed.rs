@@ -27,7 +27,7 @@ impl Host {
     ///
     /// # Errors
     /// `cgroupsPath` names no cgroup.
-    pub fn look_for_access(&mut self, spec: &Spec, id: &ContainerId) -> Result<(), ConfigError> {
+    pub(super) fn look_for_access(&mut self, spec: &Spec, id: &ContainerId) -> Result<(), ConfigError> {
         if self.is_root() {
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl Host {
     }
 
     /// Makes no cgroup for the container, anywhere.
-    pub fn close_all_cgroups(&mut self) {
+    pub(super) fn close_all_cgroups(&mut self) {
         self.close(&|_| true, "no cgroup is to be made; let one be made, or leave the limit out".into());
     }
 

@@ -122,9 +122,16 @@ fn make_room<'a>(place: &'a Place, undo: &mut Undo<'a>, empty: bool) -> Result<R
     undo.0.push((place, false));
     let fresh = make_directory(place)?;
     match undo.0.last_mut() {
-        Some((_, made)) if fresh => *made = true,
+        Some((_, made)) if fresh => {
+            *made = true;
+            refuse_below_frozen(place)?;
+        }
         _ if !empty => {}
         _ => refuse_occupied(place)?,
+    }
+    // In version 1, who enters a frozen cgroup can't even be killed. In version 2 it shows by silence.
+    if place.version == Version::V1 && place.has("freezer") {
+        refuse_frozen(place)?;
     }
     match place.version {
         Version::V2 => enable(place),
@@ -213,10 +220,27 @@ fn refuse_occupied(place: &Place) -> Result<()> {
             path.display()
         )));
     }
-    if life::place_is_frozen(place)? {
+    refuse_frozen(place)
+}
+
+pub(super) fn refuse_frozen(place: &Place) -> Result<()> {
+    if !life::place_is_frozen(place)? {
+        return Ok(());
+    }
+    Err(Error::Cgroup(format!(
+        "container's cgroup {} is frozen, or below one that is: thaw that, or name another one in cgroupsPath",
+        place.directory().display()
+    )))
+}
+
+/// Whoever is born below a frozen cgroup never does anything. What was missing above was made just now, and the root can't be
+/// frozen: where there is nothing else above, nobody needs to look.
+fn refuse_below_frozen(place: &Place) -> Result<()> {
+    let were_there = (place.ancestors().count() - 1).saturating_sub(place.missing);
+    if were_there > 0 && life::place_is_frozen(place)? {
         return Err(Error::Cgroup(format!(
-            "container's cgroup {} is frozen: thaw it, or name another one in cgroupsPath",
-            path.display()
+            "a cgroup above the container's cgroup {} is frozen: thaw it, or name another one in cgroupsPath",
+            place.directory().display()
         )));
     }
     Ok(())

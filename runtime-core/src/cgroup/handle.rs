@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 
-use super::create::SUBTREE;
+use super::create::{self, SUBTREE};
 use super::devices::DeviceRules;
 use super::hierarchies::Version;
 use super::knobs::{Hierarchy, Knob, Tolerance};
@@ -54,6 +54,11 @@ impl Cgroup {
             }
         }
         Ok(())
+    }
+
+    /// Nothing moves in a cgroup that is frozen, or below one that is.
+    pub(crate) fn refuse_frozen(&self) -> Result<()> {
+        self.rooms.iter().try_for_each(|room| create::refuse_frozen(&room.place))
     }
 
     /// Sets a limit.

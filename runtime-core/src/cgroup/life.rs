@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use super::files;
 use super::hierarchies::Version;
 use super::paths::{Paths, Place};
 use super::tree::{self, is_gone};
 use crate::error::{Context, Error, Result};
+use crate::state;
 
 /// How many processes are signalled at once: each takes a descriptor meanwhile.
 const BATCH: usize = 64;
@@ -85,7 +86,8 @@ impl Paths {
 
     /// A process that is still a member after its descriptor was opened is the one that was listed.
     fn signal(&self, pids: &[u32], signal: Signal) -> Result<()> {
-        let handles: Vec<(u32, OwnedFd)> = pids.iter().filter_map(|&pid| Some((pid, handle(pid)?))).collect();
+        let handles = pids.iter().filter_map(|&pid| Some(handle(pid).transpose()?.map(|found| (pid, found))));
+        let handles = handles.collect::<Result<Vec<_>>>()?;
         let members = self.members()?;
         for (pid, handle) in handles.iter().filter(|(pid, _)| members.contains(pid)) {
             match pidfd_send_signal(handle, signal) {
@@ -250,8 +252,8 @@ impl Drop for Thaw<'_> {
     }
 }
 
-fn handle(pid: u32) -> Option<OwnedFd> {
-    pidfd_open(Pid::from_raw(pid.cast_signed())?, PidfdFlags::empty()).ok()
+fn handle(pid: u32) -> Result<Option<OwnedFd>> {
+    Pid::from_raw(pid.cast_signed()).map_or(Ok(None), state::handle)
 }
 
 fn read(place: &Place, file: &str) -> rustix::io::Result<String> {
@@ -321,7 +323,7 @@ pub(super) fn timespec(time: Duration) -> Timespec {
 }
 
 /// What a process of ours is stuck in, as far as the kernel tells.
-pub(super) fn waiting_in(pid: u32) -> Option<String> {
+pub(crate) fn waiting_in(pid: u32) -> Option<String> {
     let path = format!("/proc/{pid}/wchan");
     let place = files::read(CWD.as_fd(), OsStr::new(&path)).ok()?;
     Some(place).filter(|place| !matches!(place.as_str(), "" | "0"))

@@ -10,6 +10,7 @@ mod closed;
 mod convert;
 mod create;
 mod devices;
+mod driver;
 mod ebpf;
 mod exceptions;
 mod files;
@@ -44,10 +45,12 @@ use crate::plan::Pointer;
 
 pub use closed::Closed;
 pub use devices::DeviceRules;
+pub use driver::Driver;
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, V1, V2, Version};
 pub use inside::Inside;
 pub use knobs::{Hierarchy, Knob, Tolerance};
+pub(crate) use life::waiting_in;
 pub use paths::Paths;
 pub use stats::{
     BlockIo, BlockIoEntry, Cpu, CpuUsage, Cpuset, Hugetlb, Memory, MemoryUse, Pids, Pressure, Stall, Stats,

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
 
+use super::delete::remove_cgroup;
 use super::{CreateOptions, agent, hooks};
 use crate::bundle::Bundle;
-use crate::cgroup::{Cgroup, Manager, Paths, Start};
+use crate::cgroup::{Cgroup, Paths, Start};
 use crate::container::Status;
 use crate::error::{Context, Error, Result};
 use crate::hooks::{Hooks, Kind, planned};
@@ -49,14 +50,7 @@ pub(super) fn make(
     let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
     bundle.check_rootfs()?;
     options.console.check(bundle.spec().wants_terminal())?;
-    let mut host = Host::probe()?.knowing_modules_for(bundle.spec());
-    if options.without_cgroup {
-        host.close_all_cgroups();
-    } else if options.systemd.is_none() {
-        host.look_for_access(bundle.spec(), id)?;
-    }
-    let systemd = options.systemd.clone().filter(|_| !options.without_cgroup);
-    let systemd = systemd.map(Manager::reach).transpose()?;
+    let (host, systemd) = Host::probe_for_new(bundle.spec(), id, &options.driver)?;
     let request = Request { systemd, ..request(root, id, bundle, options, until) };
     let plan = plan::create(bundle.spec(), &host, &request)?;
     let filters = seccomp::cache::load_all(&plan.filters, &root.cache_path())?;
@@ -66,8 +60,13 @@ pub(super) fn make(
     match listening.and_then(|()| launch(&plan, &filters, &inherited, None, &mut maker)) {
         Ok((process, _)) => maker.finish(process),
         Err(error) => {
-            maker.undo();
-            Err(error)
+            let error = maker.explain(error);
+            Err(match maker.undo() {
+                Ok(()) => error,
+                Err(left) => {
+                    Error::Leftover(format!("{error}; and what was made could not be removed: {left}"))
+                }
+            })
         }
     }
 }
@@ -194,23 +193,31 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Removes what was made. The error that led here is the one to tell; what can't be removed stays recorded, for
-    /// `delete --force`.
-    fn undo(self) {
-        let deadline = std::time::Instant::now() + super::PATIENCE;
-        if let Some(cgroup) = &self.cgroup {
-            let removed = cgroup.kill_all(deadline).and_then(|()| cgroup.remove(deadline));
-            if removed.is_err() {
-                return;
-            }
+    /// Who died without a word may have been killed for want of memory.
+    fn explain(&self, error: Error) -> Error {
+        let kills = self.cgroup.as_ref().and_then(Paths::oom_kills);
+        match error {
+            Error::Died(_) if kills.is_some_and(|count| count > 0) => Error::Died(
+                "container init was OOM-killed: /linux/resources/memory/limit is too low for the container to be made"
+                    .into(),
+            ),
+            error => error,
         }
+    }
+
+    /// Removes what was made. What can't be removed stays recorded, for `delete --force`.
+    fn undo(self) -> Result<()> {
+        // There may be no descriptors: what was the reason for that may still be there.
+        drop((self.start_socket, self.notify));
+        self.cgroup.as_ref().map_or(Ok(()), remove_cgroup)?;
         let state = self.record.as_ref().map(|record| record.state(Status::Stopped, ""));
-        let _ = self.entry.remove();
+        let removed = self.entry.remove();
         if let (true, Some(state), Some(poststop)) =
             (self.hooks_ran, state, planned(self.bundle.spec().oci(), Kind::Poststop))
         {
             let _ = poststop.run_all(&state);
         }
+        removed
     }
 }
 

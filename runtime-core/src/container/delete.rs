@@ -1,14 +1,15 @@
 //! `delete`: everything that belongs to a container goes, whatever state it is in.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::{PATIENCE, members, status};
-use crate::cgroup::Paths;
+use crate::cgroup::{self, Paths};
 use crate::container::Status;
-use crate::error::{Error, Result, Wanted};
+use crate::error::{Context, Error, Result, Wanted};
 use crate::hooks::{Hooks, Kind};
 use crate::spec::ContainerId;
 use crate::state::{Entry, Record, StateRoot};
@@ -55,7 +56,7 @@ fn end(record: &Record) -> Result<()> {
         // When it is dead, nobody knows any more who belonged to it.
         members::signal_all(record, Signal::KILL, Instant::now() + PATIENCE)?;
     }
-    let _ = pidfd_send_signal(&process, Signal::KILL);
+    kill(process.as_fd(), record)?;
     if record.cgroup.is_frozen().unwrap_or(false) {
         record.cgroup.thaw()?;
     }
@@ -64,11 +65,26 @@ fn end(record: &Record) -> Result<()> {
         let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         return Ok(());
     }
-    Err(Error::Leftover(format!("container init still running: process {} does not die", record.init.pid)))
+    let pid = record.init.pid;
+    let place = cgroup::waiting_in(pid.unsigned_abs())
+        .map_or_else(String::new, |place| format!(", it waits in {place}"));
+    Err(Error::Leftover(format!(
+        "container init still running: process {pid} does not die{place}; `delete` can be repeated when it does"
+    )))
+}
+
+fn kill(process: BorrowedFd<'_>, record: &Record) -> Result<()> {
+    match pidfd_send_signal(process, Signal::KILL) {
+        // It has been faster.
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => {
+            Err(errno).doing(|| format!("cannot kill process {} of the container", record.init.pid))
+        }
+    }
 }
 
 /// Nearly always the processes are dead and the cgroup is free, or will be in a moment; otherwise they are killed.
-fn remove_cgroup(cgroup: &Paths) -> Result<()> {
+pub(super) fn remove_cgroup(cgroup: &Paths) -> Result<()> {
     const MOMENT: Duration = Duration::from_millis(20);
     cgroup.remove(Instant::now() + MOMENT).or_else(|_| {
         let deadline = Instant::now() + PATIENCE;

@@ -1,6 +1,10 @@
 //! `exec`: a further process in a container.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::guest::Guest;
 use super::{Console, Container, Executed, Status};
@@ -39,16 +43,43 @@ pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecO
     if !options.ignore_paused && record.cgroup.is_frozen().unwrap_or(false) {
         return Err(wrong(container, Status::Paused));
     }
+    let entered = enter(container, &record, config, first.as_fd(), process, options);
+    entered.map_err(|error| explain(container, first.as_fd(), error))
+}
+
+fn enter(
+    container: &Container,
+    record: &Record,
+    config: Vec<u8>,
+    first: BorrowedFd<'_>,
+    process: &ExecProcess,
+    options: &ExecOptions,
+) -> Result<Executed> {
     let inherited = sys::inherited::descriptors(0, options.preserve_fds)?;
     let spec = Spec::parse_with(config, process)?;
     options.console.check(spec.wants_terminal())?;
     let host = Host::probe_for(&record.cgroup)?.knowing_modules_for(&spec);
-    let plan = plan::exec(&spec, &host, &joining(&record, options))?;
+    let plan = plan::exec(&spec, &host, &joining(record, options))?;
     let filters = seccomp::cache::load_all(&plan.filters, &container.root.cache_path())?;
     let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid)?;
-    let mut guest = Guest { container: first, record: &record, status: Status::Running };
+    let mut guest = Guest { container: first, record, status: Status::Running };
     let (process, _) = launch(&plan, &filters, &Descriptors::new(inherited), Some(cgroup), &mut guest)?;
     Ok(Executed::new(process))
+}
+
+/// What was about to enter a container that is killed fails at whatever it was doing, or is killed with it.
+fn explain(container: &Container, first: BorrowedFd<'_>, error: Error) -> Error {
+    // A process without an answer for who enters its namespaces is dying, which may take some time: all others go first.
+    let is_dying = matches!(&error, Error::Step(step) if step.errno == Errno::SRCH);
+    let patience = if is_dying { super::PATIENCE } else { Duration::from_millis(50) };
+    match error {
+        Error::Config(_) | Error::Program { .. } => error,
+        _ if sys::process::wait_for_end(first, patience) => Error::Died(format!(
+            "the container was killed, or has ended, while a process was being started in it: {}",
+            container.id
+        )),
+        error => error,
+    }
 }
 
 fn joining(record: &Record, options: &ExecOptions) -> Joining {

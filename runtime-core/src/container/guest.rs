@@ -1,6 +1,6 @@
 //! A further process of a container: its plan asks for little outside of it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::create::write_pid_file;
@@ -14,7 +14,7 @@ use crate::state::Record;
 
 /// Who starts it: knows the container's first process, and keeps nothing.
 pub(super) struct Guest<'a> {
-    pub(super) container: OwnedFd,
+    pub(super) container: BorrowedFd<'a>,
     pub(super) record: &'a Record,
     /// What an agent is told that the container is.
     pub(super) status: Status,
@@ -26,7 +26,7 @@ fn unasked<T>() -> Result<T> {
 
 impl Keeper for Guest<'_> {
     fn container(&self) -> Result<BorrowedFd<'_>> {
-        Ok(self.container.as_fd())
+        Ok(self.container)
     }
 
     fn tell_agent(&self, agent: &Agent, listener: BorrowedFd<'_>, process: &Process) -> Result<()> {

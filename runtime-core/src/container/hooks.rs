@@ -51,7 +51,7 @@ fn start(plan: &plan::Plan, descriptors: &Descriptors<'_>, record: &Record) -> R
     let cgroup = record.cgroup.open()?;
     let container =
         record.init.open()?.ok_or_else(|| Error::Died("the container died before its hooks ran".into()))?;
-    let mut guest = Guest { container, record, status: Status::Created };
+    let mut guest = Guest { container: container.as_fd(), record, status: Status::Created };
     launch(plan, &filters, descriptors, Some(cgroup), &mut guest).map(|(process, _)| process)
 }
 

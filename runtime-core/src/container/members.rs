@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use crate::error::{Context, Error, Result};
-use crate::state::Record;
+use crate::state::{self, Record};
 
 /// The processes, ascending.
 pub(super) fn pids(record: &Record) -> Result<Vec<u32>> {
@@ -51,8 +51,8 @@ fn signal_family(record: &Record, signal: Signal, deadline: Instant) -> Result<(
 
 /// A process that is still one of the container's after its descriptor was opened is the one that was listed.
 fn signal_one(record: &Record, pid: u32, signal: Signal) -> Result<()> {
-    let handle = Pid::from_raw(pid.cast_signed()).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-    let Some(Ok(handle)) = handle else { return Ok(()) };
+    let Some(number) = Pid::from_raw(pid.cast_signed()) else { return Ok(()) };
+    let Some(handle) = state::handle(number)? else { return Ok(()) };
     if !family(record)?.contains(&pid) {
         return Ok(());
     }

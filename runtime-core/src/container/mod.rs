@@ -20,10 +20,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::bundle::Bundle;
-use crate::cgroup::{Bus, Stats, Watch};
+use crate::cgroup::{Driver, Stats, Watch};
 use crate::error::{Context, Error, Result, Wanted};
 use crate::spec::{ContainerId, ExecProcess};
 use crate::state::{End, Record, Signs, State, StateRoot};
@@ -57,10 +58,8 @@ pub struct CreateOptions {
     pub console: Console,
     /// A UNIX stream socket that is sent a pidfd of the container's first process, with the word `standard`.
     pub pidfd_socket: Option<PathBuf>,
-    /// The systemd that makes the container's cgroup, as a unit of its own. Without one, the cgroup is made directly.
-    pub systemd: Option<Bus>,
-    /// Make no cgroup: limits are refused then, and nobody restricts devices.
-    pub without_cgroup: bool,
+    /// Who makes the container's cgroup.
+    pub driver: Driver,
     /// Where `newuidmap` and `newgidmap` are looked for, should they be needed; directories that aren't absolute are left
     /// out.
     pub helper_directories: Vec<PathBuf>,
@@ -218,8 +217,11 @@ impl Container {
             }
             _ => {
                 let process = self.process(&record)?;
-                crate::sys::process::send_signal(process.as_fd(), signal)
-                    .doing(|| format!("cannot send signal {signal}"))?;
+                match crate::sys::process::send_signal(process.as_fd(), signal) {
+                    // It has ended since it was opened, and somebody has reaped it.
+                    Err(Errno::SRCH) => return Err(self.not_running(Status::Stopped)),
+                    sent => sent.doing(|| format!("cannot send signal {signal}"))?,
+                }
                 if signal == Signal::KILL.as_raw() && record.cgroup.is_frozen().unwrap_or(false) {
                     record.cgroup.thaw()?;
                 }

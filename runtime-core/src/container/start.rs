@@ -3,6 +3,8 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::{PATIENCE, StartOptions, agent, hooks, status};
 use crate::container::Status;
 use crate::error::{Context, Error, Result, Wanted};
@@ -50,7 +52,8 @@ struct Start {
 
 impl Start {
     fn carry_out(self) -> Result<()> {
-        match self.dialogue.hear().doing(lost)? {
+        // Init stands there already: only one that can't move takes its time.
+        match self.hear(Some(Instant::now() + PATIENCE))? {
             Heard::AtBarrier(_) => {}
             heard => return Err(self.explain(heard)),
         }
@@ -60,15 +63,42 @@ impl Start {
         }
         // Now and not later: killed from here on, this command leaves a container that runs or is dead.
         self.entry.withdraw_start_socket()?;
-        self.dialogue.go().doing(lost)?;
+        self.go()?;
         if let Some(agent) = &self.record.agent {
             self.introduce(agent).inspect_err(|_| self.end())?;
         }
-        match self.dialogue.hear().doing(lost)? {
+        match self.hear(None)? {
             Heard::End => {}
             heard => return Err(self.explain(heard)),
         }
         self.run_hooks(Kind::Poststart).inspect_err(|_| self.end())
+    }
+
+    fn hear(&self, deadline: Option<Instant>) -> Result<Heard> {
+        loop {
+            match self.dialogue.hear() {
+                Err(Errno::TIMEDOUT) if self.record.cgroup.is_frozen().unwrap_or(false) => {
+                    return Err(Error::Cgroup(format!(
+                        "container {} cannot be started: its cgroup {}, or one above it, is frozen",
+                        self.record.id, self.record.cgroup
+                    )));
+                }
+                Err(Errno::TIMEDOUT) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+                // It has died without having read our word.
+                Err(Errno::CONNRESET) => return Err(self.explain(Heard::End)),
+                heard => return heard.doing(lost),
+            }
+        }
+    }
+
+    /// Gives the word to go on. Who is killed before may have said why he failed.
+    fn go(&self) -> Result<()> {
+        match self.dialogue.go() {
+            Err(Errno::PIPE | Errno::CONNRESET) => {
+                Err(self.explain(self.dialogue.hear().unwrap_or(Heard::End)))
+            }
+            sent => sent.doing(lost),
+        }
     }
 
     /// The filter is in force, and the program waits until its agent is there.
@@ -77,7 +107,7 @@ impl Start {
             (Heard::AtBarrier(_), Some(listener)) => {
                 let pid = self.record.init.pid.cast_unsigned();
                 agent::tell(agent, listener.as_fd(), pid, &self.record, Status::Creating)?;
-                self.dialogue.go().doing(lost)
+                self.go()
             }
             (heard, _) => Err(self.explain(heard)),
         }
@@ -105,6 +135,9 @@ impl Start {
 
     /// The sentence about a failed step: the plan is made again to know what the step's number means.
     fn explain(&self, heard: Heard) -> Error {
+        if heard == Heard::End {
+            return Error::Died("the container's first process died while it was being started".into());
+        }
         let plan = self.spec().and_then(|spec| {
             let host = Host::probe_around(&self.record.cgroup)?.knowing_modules_for(&spec);
             Ok(plan::create(&spec, &host, &self.record.request)?)

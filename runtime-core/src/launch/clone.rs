@@ -11,11 +11,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{from_ref, null};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::thread::futex;
+use rustix::time::Timespec;
 
-use super::Process;
+use super::process::{DEATH, Process};
 use crate::step::Call;
 use crate::sys::arch;
 use crate::sys::process::{Capabilities, KeepDumpable};
@@ -57,7 +59,7 @@ pub(super) enum UserNamespace {
 
 /// The memory that a process which was just born uses until it has executed its program. Dropping this waits for that.
 pub(super) struct Newborn {
-    memory: Box<Memory>,
+    memory: Option<Box<Memory>>,
     _dumpable: Option<KeepDumpable>,
 }
 
@@ -128,7 +130,7 @@ pub(super) fn birth(request: Request<'_>) -> Result<(Process, Newborn), Errno> {
     drop(quiet);
     // SAFETY: the kernel just made this descriptor for us; nobody else knows its number.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pid.map(|_| memory.pidfd.load(Ordering::Acquire))?) };
-    Ok((Process { pid: pid?, pidfd, terminal: None }, Newborn { memory, _dumpable: dumpable }))
+    Ok((Process { pid: pid?, pidfd, terminal: None }, Newborn { memory: Some(memory), _dumpable: dumpable }))
 }
 
 fn no_request() -> libc::clone_args {
@@ -188,14 +190,27 @@ fn pid_or_errno(answer: isize) -> Result<u32, Errno> {
 
 impl Drop for Newborn {
     fn drop(&mut self) {
-        wait_until_left(&self.memory.child);
+        // A child that neither runs nor dies keeps what it has.
+        if let Some(memory) = self.memory.take().filter(|memory| !is_left_within(&memory.child, DEATH)) {
+            Box::leak(memory);
+        }
     }
 }
 
 fn wait_until_left(resident: &AtomicU32) {
+    while !is_left_within(resident, DEATH) {}
+}
+
+fn is_left_within(resident: &AtomicU32, time: Duration) -> bool {
+    let deadline = Instant::now() + time;
     while resident.load(Ordering::Acquire) != 0 {
-        let _ = futex::wait(resident, futex::Flags::empty(), 1, None);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(left) = Timespec::try_from(left).ok().filter(|left| *left != Timespec::default()) else {
+            return false;
+        };
+        let _ = futex::wait(resident, futex::Flags::empty(), 1, Some(&left));
     }
+    true
 }
 
 // Below: what runs in memory that is not its own. -----------------------------------------------------------------

@@ -4,15 +4,20 @@ use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sockopt,
 };
 
 use crate::wire::{Failure, GO, Report};
+
+/// Nobody listens for longer than this, or twice that, without a look at why there is silence: [`Errno::TIMEDOUT`] says
+/// that there was.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What came from init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +49,7 @@ impl Dialogue {
     pub(super) fn pair() -> Result<(Self, OwnedFd), Errno> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(SILENCE))?;
         Ok((Dialogue::over(ours), theirs))
     }
 
@@ -94,21 +100,37 @@ impl Dialogue {
         self.hear_with_descriptor().map(|(heard, _)| heard)
     }
 
-    /// Waits until a newborn is announced. It runs from its first moment on, so that its own first words may come
-    /// before the announcement, which is its sibling's; they are kept for the next [`Dialogue::hear`].
-    pub(super) fn hear_of_newborn(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        let first = self.receive()?;
-        if matches!(first.0, Heard::Born { .. } | Heard::End) {
-            return Ok(first);
-        }
-        match self.receive()? {
-            // There is no newborn.
-            (Heard::End, _) => Ok(first),
-            second => {
-                self.early.set(Some(first));
-                Ok(second)
+    /// Waits until a newborn is announced by the process that bore it. The newborn runs from its first moment on, so that
+    /// its own first words may come before; they are kept for the next [`Dialogue::hear`].
+    ///
+    /// When the one that bore it has ended and has announced nobody, that is the end, though there may be a newborn: it has
+    /// an end of the dialogue in its hand, and may say nothing for ever.
+    pub(super) fn hear_of_newborn(&self, former: BorrowedFd<'_>) -> Result<(Heard, Option<OwnedFd>), Errno> {
+        loop {
+            let heard = self.hear_of(former)?;
+            match heard.0 {
+                // A failure of the one that should have borne somebody.
+                Heard::End => return Ok(self.early.take().unwrap_or(heard)),
+                Heard::Born { .. } => return Ok(heard),
+                _ => self.early.set(Some(heard)),
             }
         }
+    }
+
+    /// The next thing that is said, or the end of a process that says nothing more.
+    fn hear_of(&self, process: BorrowedFd<'_>) -> Result<(Heard, Option<OwnedFd>), Errno> {
+        wait_until_any(&mut [
+            PollFd::new(&self.socket, PollFlags::IN),
+            PollFd::new(&process, PollFlags::IN),
+        ])?;
+        if self.has_something()? { self.receive() } else { Ok((Heard::End, None)) }
+    }
+
+    /// Whether there is something to hear at this moment, if it be the end.
+    fn has_something(&self) -> Result<bool, Errno> {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&now)))
+            .map(|ready| ready > 0)
     }
 
     /// Waits for the next thing that init says, and for what it hands over with it.
@@ -132,16 +154,20 @@ impl Dialogue {
 
     fn hear_into(&self, control: &mut RecvAncillaryBuffer<'_>) -> Result<Heard, Errno> {
         let mut bytes = [0; Report::SIZE];
+        let mut unread = false;
         let heard = loop {
             let mut place = [IoSliceMut::new(&mut bytes)];
             match rustix::net::recvmsg(&self.socket, &mut place, control, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
                 // Said once, before its last words, if it died without having read all of ours.
-                Err(Errno::INTR | Errno::CONNRESET) => {}
-                Err(Errno::AGAIN) => self.wait_until_readable()?,
+                Err(Errno::CONNRESET) => unread = true,
+                Err(Errno::AGAIN) => wait_until_any(&mut [PollFd::new(&self.socket, PollFlags::IN)])?,
                 heard => break heard,
             }
         };
         match heard {
+            // Who has executed the program had read everything.
+            Ok(message) if message.bytes == 0 && unread => Err(Errno::CONNRESET),
             Ok(message) if message.bytes == 0 => Ok(Heard::End),
             Ok(message) => match Report::from_bytes(bytes.get(..message.bytes).unwrap_or_default()) {
                 Some(Report::AtBarrier { step }) => Ok(Heard::AtBarrier(step)),
@@ -154,12 +180,11 @@ impl Dialogue {
     }
 }
 
-impl Dialogue {
-    fn wait_until_readable(&self) -> Result<(), Errno> {
-        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno),
-        }
+fn wait_until_any(those: &mut [PollFd<'_>]) -> Result<(), Errno> {
+    let silence = Timespec::try_from(SILENCE).map_err(|_| Errno::INVAL)?;
+    match rustix::io::retry_on_intr(|| poll(those, Some(&silence)))? {
+        0 => Err(Errno::TIMEDOUT),
+        _ => Ok(()),
     }
 }
 
@@ -177,15 +202,63 @@ mod tests {
         rustix::net::send(init, &report.to_bytes(), SendFlags::empty()).unwrap();
     }
 
+    /// Stands for a process: at its end its descriptor becomes readable.
+    fn process() -> (OwnedFd, OwnedFd) {
+        rustix::pipe::pipe().unwrap()
+    }
+
     #[test]
     fn a_newborn_may_speak_before_it_is_announced() {
         let (dialogue, init) = Dialogue::pair().unwrap();
+        let (former, _lives) = process();
         says(&init, Report::AtBarrier { step: 8 });
         says(&init, Report::Born { step: 7, pid: 9 });
         drop(init);
-        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
+        let (heard, _) = dialogue.hear_of_newborn(former.as_fd()).unwrap();
+        assert_eq!(heard, Heard::Born { step: 7, pid: 9 });
         assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
         assert_eq!(dialogue.hear(), Ok(Heard::End));
+    }
+
+    #[test]
+    fn a_newborn_may_hand_something_over_before_it_is_announced() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        let (former, _lives) = process();
+        let (early, theirs) = (Dialogue::over(init), rustix::pipe::pipe().unwrap().0);
+        early.send_with(&Report::AtBarrier { step: 8 }.to_bytes(), Some(theirs.as_fd())).unwrap();
+        early.send_with(&Report::Born { step: 7, pid: 9 }.to_bytes(), None).unwrap();
+        let (heard, _) = dialogue.hear_of_newborn(former.as_fd()).unwrap();
+        assert_eq!(heard, Heard::Born { step: 7, pid: 9 });
+        let (heard, handed) = dialogue.hear_with_descriptor().unwrap();
+        assert_eq!((heard, handed.is_some()), (Heard::AtBarrier(8), true));
+    }
+
+    #[test]
+    fn an_announcement_is_heard_after_the_end_of_who_made_it() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        let (former, lives) = process();
+        says(&init, Report::Born { step: 7, pid: 9 });
+        drop(lives);
+        let (heard, _) = dialogue.hear_of_newborn(former.as_fd()).unwrap();
+        assert_eq!(heard, Heard::Born { step: 7, pid: 9 });
+    }
+
+    #[test]
+    fn nobody_waits_for_an_announcement_by_the_dead() {
+        let (dialogue, newborn) = Dialogue::pair().unwrap();
+        let (former, lives) = process();
+        drop(lives);
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::End);
+        says(&newborn, Report::AtBarrier { step: 8 });
+        assert_ne!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Born { step: 8, pid: 9 });
+    }
+
+    #[test]
+    fn who_has_not_read_everything_has_not_executed_the_program() {
+        let (dialogue, init) = Dialogue::pair().unwrap();
+        dialogue.go().unwrap();
+        drop(init);
+        assert_eq!(dialogue.hear(), Err(Errno::CONNRESET));
     }
 
     #[test]
@@ -200,22 +273,24 @@ mod tests {
     }
 
     #[test]
-    fn a_newborn_may_hand_something_over_before_it_is_announced() {
+    fn silence_is_told_and_loses_nothing() {
         let (dialogue, init) = Dialogue::pair().unwrap();
-        let (early, theirs) = (Dialogue::over(init), rustix::pipe::pipe().unwrap().0);
-        early.send_with(&Report::AtBarrier { step: 8 }.to_bytes(), Some(theirs.as_fd())).unwrap();
-        early.send_with(&Report::Born { step: 7, pid: 9 }.to_bytes(), None).unwrap();
-        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Born { step: 7, pid: 9 });
-        let (heard, handed) = dialogue.hear_with_descriptor().unwrap();
-        assert_eq!((heard, handed.is_some()), (Heard::AtBarrier(8), true));
+        let (former, _lives) = process();
+        assert_eq!(dialogue.hear(), Err(Errno::TIMEDOUT));
+        says(&init, Report::AtBarrier { step: 8 });
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).map(|_| ()), Err(Errno::TIMEDOUT));
+        says(&init, Report::Born { step: 7, pid: 9 });
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Born { step: 7, pid: 9 });
+        assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
     }
 
     #[test]
     fn without_a_newborn_the_failure_is_told() {
         let (dialogue, init) = Dialogue::pair().unwrap();
         let failure = Failure { step: 7, errno: 11, call: 55, item: 0 };
+        let (former, _lives) = process();
         says(&init, Report::Failed(failure));
         drop(init);
-        assert_eq!(dialogue.hear_of_newborn().unwrap().0, Heard::Failed(failure));
+        assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Failed(failure));
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod dialogue;
 mod id_maps;
 mod image;
 mod loans;
+mod process;
 mod procfs;
 mod report;
 mod subids;
@@ -16,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
-use rustix::process::WaitId;
 use rustix::thread::CpuSet;
 
 use crate::cgroup::{Cgroup, Paths, Start};
@@ -28,9 +28,11 @@ use crate::step::{Namespace, Step};
 use crate::sys::process::{set_affinity, set_limit};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
-use clone::{Newborn, Request, UserNamespace};
+use clone::{Request, UserNamespace};
 pub(crate) use descriptors::Descriptors;
 use dialogue::{Dialogue, Heard};
+use process::Born;
+pub(crate) use process::Process;
 pub(crate) use report::unexpected;
 pub(crate) use terminal::send_message;
 
@@ -58,17 +60,6 @@ pub(crate) trait Keeper {
     fn start_unit(&mut self, start: &Start, process: &Process) -> Result<Cgroup>;
 }
 
-/// The container's first process.
-#[derive(Debug)]
-pub(crate) struct Process {
-    /// Its id in our pid namespace.
-    pub(crate) pid: u32,
-    /// The process itself, whatever becomes of its id.
-    pub(crate) pidfd: OwnedFd,
-    /// The master of its terminal, if it has one and the plan left it to the caller.
-    pub(crate) terminal: Option<OwnedFd>,
-}
-
 /// How far a walk went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reached {
@@ -89,8 +80,9 @@ pub(crate) fn launch(
     cgroup: Option<Cgroup>,
     keeper: &mut dyn Keeper,
 ) -> Result<(Process, Reached)> {
-    let mut walk =
-        Walk { plan, filters, descriptors, keeper, cgroup, born: None, handed: None, due: Due::Nothing };
+    let creates = cgroup.is_none();
+    let (born, handed, due) = (None, None, Due::Nothing);
+    let mut walk = Walk { plan, filters, descriptors, keeper, creates, cgroup, born, handed, due };
     let reached = walk.through();
     match (reached, walk.born.take()) {
         (Ok(reached), Some(born)) => Ok((born.finished(), reached)),
@@ -105,6 +97,8 @@ struct Walk<'a> {
     filters: &'a [Vec<u8>],
     descriptors: &'a Descriptors<'a>,
     keeper: &'a mut dyn Keeper,
+    /// Whether a container is made, not entered: nobody may have paused it.
+    creates: bool,
     cgroup: Option<Cgroup>,
     born: Option<Born>,
     /// What init has handed over, until the next entry of the list says where it goes.
@@ -118,15 +112,6 @@ enum Due {
     Nothing,
     Plan,
     Word,
-}
-
-/// A process with which we talk. The dialogue comes first: closing it is what makes a waiting child leave our memory.
-struct Born {
-    dialogue: Dialogue,
-    memory: Option<Newborn>,
-    process: Process,
-    /// What the process was before it was born once more.
-    former: Option<OwnedFd>,
 }
 
 impl Walk<'_> {
@@ -295,7 +280,7 @@ impl Walk<'_> {
     /// Init was born once more: from here on it is that process.
     fn meet_newborn(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear_of_newborn().doing(lost)? {
+        match self.listen(|born| born.dialogue.hear_of_newborn(born.process.pidfd.as_fd()))? {
             (Heard::Born { step, pid }, Some(pidfd)) if step == number => {
                 let born = self.born_mut()?;
                 born.memory.take();
@@ -311,7 +296,7 @@ impl Walk<'_> {
     /// Init hands something over: the master of a terminal, or the descriptor of its filter.
     fn take_descriptor(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear_with_descriptor().doing(lost)? {
+        match self.listen(|born| born.dialogue.hear_with_descriptor())? {
             (Heard::AtBarrier(step), Some(descriptor)) if step == number => {
                 self.handed = Some(descriptor);
                 Ok(())
@@ -328,7 +313,7 @@ impl Walk<'_> {
 
     fn meet_at(&mut self, number: u32) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear().doing(lost)? {
+        match self.listen(|born| born.dialogue.hear())? {
             Heard::AtBarrier(step) if step == number => self.due = Due::Word,
             heard => return Err(unexpected(self.plan, heard)),
         }
@@ -340,9 +325,22 @@ impl Walk<'_> {
     /// After the last step there is nothing to hear: the dialogue closes when the program is executed.
     fn hear_end(&mut self) -> Result<()> {
         self.give_due()?;
-        match self.born()?.dialogue.hear().doing(lost)? {
+        match self.listen(|born| born.dialogue.hear())? {
             Heard::End => Ok(()),
             heard => Err(unexpected(self.plan, heard)),
+        }
+    }
+
+    /// Waits for what init says next: for as long as its step takes, unless it can't move at all.
+    fn listen<T>(&self, hear: impl Fn(&Born) -> Result<T, Errno>) -> Result<T> {
+        loop {
+            match hear(self.born()?) {
+                Err(Errno::TIMEDOUT) if self.creates => {
+                    self.cgroup.iter().try_for_each(Cgroup::refuse_frozen)?
+                }
+                Err(Errno::TIMEDOUT) => {}
+                heard => return heard.doing(lost),
+            }
         }
     }
 
@@ -361,45 +359,6 @@ impl Walk<'_> {
     fn process(&self) -> Result<&Process> {
         self.born().map(|born| &born.process)
     }
-}
-
-impl Born {
-    /// The process, about which there is nothing more to say.
-    fn finished(self) -> Process {
-        self.former.iter().for_each(reap);
-        self.process
-    }
-
-    /// Ends the process after an error, and says what the error was: when the dialogue broke off, init may have said
-    /// why before.
-    fn end(self, plan: &Plan, error: Error) -> Error {
-        // First of all: a process that lives and says nothing would be listened to for ever.
-        let _ = rustix::process::pidfd_send_signal(&self.process.pidfd, rustix::process::Signal::KILL);
-        let error = match error {
-            Error::System { errno: Errno::PIPE | Errno::CONNRESET, .. } => {
-                unexpected(plan, self.dialogue.hear().unwrap_or(Heard::End))
-            }
-            error => error,
-        };
-        drop(self.dialogue);
-        self.process.end();
-        self.former.iter().for_each(reap);
-        error
-    }
-}
-
-impl Process {
-    /// Kills the process and waits until it is gone.
-    pub(crate) fn end(&self) {
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
-        reap(&self.pidfd);
-    }
-}
-
-/// Waits for the end of a child.
-fn reap(child: &OwnedFd) {
-    // An engine's own reaper may have been faster.
-    let _ = rustix::process::waitid(WaitId::PidFd(child.as_fd()), rustix::process::WaitIdOptions::EXITED);
 }
 
 fn on_process<T>(born: &Option<Born>, act: impl FnOnce(&Process) -> Result<T>) -> Result<T> {

@@ -160,7 +160,7 @@ mod tests {
         assert!(!all().is_empty());
         for procfs in all() {
             let path = format!("{}/attr", own_pid());
-            let inode = |found: Answer<OwnedFd>| rustix::fs::fstat(&found.unwrap()).unwrap().st_ino;
+            let inode = |found: Answer<OwnedFd>| rustix::fs::fstat(found.unwrap()).unwrap().st_ino;
             let flags = OFlags::PATH | OFlags::DIRECTORY;
             assert_eq!(inode(procfs.open(&path, flags)), inode(procfs.walk(&path, flags)));
             assert_eq!(procfs.open("self/attr", flags).unwrap_err(), Errno::LOOP);

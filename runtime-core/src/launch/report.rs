@@ -32,6 +32,10 @@ pub(super) fn not_born(errno: Errno) -> Error {
         Errno::ACCESS => {
             " (a cgroup is entered by who may write to cgroup.procs of it, and of the one above it and the present one)"
         }
+        Errno::AGAIN => {
+            " (a limit on processes is reached: pids.max of the cgroup or of one above it, RLIMIT_NPROC of the user, \
+             or kernel.pid_max)"
+        }
         Errno::NOSPC => " (no more namespaces are allowed: see the limits in /proc/sys/user)",
         _ => "",
     };
@@ -78,7 +82,8 @@ fn failed(plan: &Plan, failure: Failure) -> Error {
         },
         Deed::Host(_) => (entry.deed.to_string(), entry.origin.clone()),
     };
-    let call = label_refused(&entry.deed, call, errno).unwrap_or_else(|| call.into());
+    let told = label_refused(&entry.deed, call, errno).or_else(|| no_room(&entry.deed, call, errno));
+    let call = told.unwrap_or_else(|| call.into());
     Error::Step(Box::new(StepError { number: failure.step, what, origin, call, errno }))
 }
 
@@ -94,6 +99,14 @@ fn label_refused(deed: &Deed, call: &str, errno: Errno) -> Option<String> {
     };
     let unknown = if matches!(errno, Errno::NOENT | Errno::INVAL) { unknown } else { "" };
     Some(format!("{words}{unknown}{call} `/proc/thread-self/attr/{file}`"))
+}
+
+/// Why a further process can't be born where the container's are.
+fn no_room(deed: &Deed, call: &str, errno: Errno) -> Option<String> {
+    let full = matches!(deed, Deed::Init(Step::Emerge { .. })) && errno == Errno::AGAIN;
+    full.then(|| {
+        format!("{call} (the container's limit on processes is reached, /linux/resources/pids/limit)")
+    })
 }
 
 /// The one path of a step about many.

@@ -1,12 +1,13 @@
 //! The directory of one container, while its lock is held.
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci_spec::runtime::LinuxResources;
-use rustix::fs::{AtFlags, FlockOperation, Mode, chmodat, fchmod, flock, mkdirat, renameat, statat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, RawDir, chmodat, fchmod, flock, mkdirat, renameat, statat};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -88,6 +89,23 @@ impl Entry {
     /// The directory's path, for people.
     pub fn path(&self) -> PathBuf {
         self.root.place(&self.id)
+    }
+
+    /// Whether nobody has begun to make a container here.
+    pub(super) fn is_new(&self) -> Result<bool> {
+        let mut space = [MaybeUninit::uninit(); 256];
+        let mut entries = RawDir::new(&self.dir, &mut space);
+        while let Some(entry) = entries.next() {
+            let entry = entry.doing(|| format!("cannot look at {}", self.path().display()))?;
+            if ![c".", c".."].contains(&entry.file_name()) {
+                return Ok(false);
+            }
+            // The kernel tells as many at once as there is room for.
+            if entries.is_buffer_empty() {
+                break;
+            }
+        }
+        Ok(true)
     }
 
     /// Writes down what is about to be made. A killed writer may leave half of it: then nothing was made yet.

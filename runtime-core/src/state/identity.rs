@@ -42,11 +42,7 @@ impl Identity {
     pub fn open(&self) -> Result<Option<OwnedFd>> {
         // A damaged file may say anything.
         let Some(pid) = Pid::from_raw(self.pid.max(0)) else { return Ok(None) };
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            // The number is free, or belongs to a thread by now.
-            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
-            pidfd => pidfd.doing(|| format!("cannot open process {pid}"))?,
-        };
+        let Some(pidfd) = handle(pid)? else { return Ok(None) };
         // Looked at after opening: what the descriptor refers to can't change any more.
         Ok(self.is_alive()?.then_some(pidfd))
     }
@@ -60,7 +56,7 @@ impl Identity {
             return Ok(false);
         }
         let stat = Stat::of(self.pid).doing(|| format!("cannot read /proc/{}/stat", self.pid))?;
-        Ok(stat.is_some_and(|stat| stat.start_time == self.start_time && !stat.ended()))
+        Ok(stat.is_some_and(|stat| self.began_at(stat.start_time) && !stat.ended()))
     }
 }
 
@@ -76,8 +72,38 @@ impl Identity {
             return Ok(None);
         }
         let stat = Stat::of(self.pid).doing(|| format!("cannot read /proc/{}/stat", self.pid))?;
-        let ours = stat.filter(|stat| stat.start_time == self.start_time && stat.ended());
+        let ours = stat.filter(|stat| self.began_at(stat.start_time) && stat.ended());
         Ok(ours.map(|stat| stat.exit_code))
+    }
+
+    /// Whether a process that seems to have been started then is this one. Seen from a time namespace, all start times
+    /// are shifted.
+    fn began_at(&self, seen: u64) -> bool {
+        let shifted = || self.start_time.checked_add_signed(boot_offset()? * TICKS_PER_SECOND);
+        seen == self.start_time || shifted() == Some(seen)
+    }
+}
+
+/// The kernel's unit for start times, whatever its own clock is.
+const TICKS_PER_SECOND: i64 = 100;
+
+/// How many whole seconds the time since the start of the machine is shifted by for us.
+fn boot_offset() -> Option<i64> {
+    let mut text = [0; 128];
+    let text = str::from_utf8(read_line("/proc/self/timens_offsets", &mut text).ok()?).ok()?;
+    let seconds = text.lines().find_map(|line| line.strip_prefix("boottime"))?.split_whitespace().next()?;
+    seconds.parse().ok().filter(|&seconds: &i64| seconds != 0)
+}
+
+/// The process that has this number now, or nothing.
+///
+/// # Errors
+/// There are no descriptors left, or the call is missing.
+pub(crate) fn handle(pid: Pid) -> Result<Option<OwnedFd>> {
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        // The number is free, or belongs to a thread by now.
+        Err(Errno::SRCH | Errno::INVAL) => Ok(None),
+        pidfd => pidfd.map(Some).doing(|| format!("cannot open process {pid}")),
     }
 }
 

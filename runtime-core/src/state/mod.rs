@@ -33,6 +33,7 @@ use crate::container::Status;
 pub use end::End;
 pub use entry::{Entry, Unlocked};
 pub use identity::Identity;
+pub(crate) use identity::handle;
 pub use record::{Intent, Record, State, VERSION, timestamp};
 pub use root::StateRoot;
 

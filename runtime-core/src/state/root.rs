@@ -111,12 +111,27 @@ impl StateRoot {
                 Err(Errno::EXIST) => return Err(Error::Exists(id.to_string())),
                 made => made.doing(|| format!("cannot make {}", self.place(id).display()))?,
             }
-            // A `delete --force` that came in between has removed it again.
-            if let Some(entry) = self.lock(id, CREATE_PATIENCE)? {
-                return Ok(entry);
+            match self.claim(id) {
+                // A `delete --force` that came in between has removed it again.
+                Ok(None) => {}
+                Ok(Some(entry)) => return Ok(entry),
+                Err(error @ (Error::Exists(_) | Error::Busy { .. })) => return Err(error),
+                Err(error) => {
+                    let _ = unlinkat(self.fd(), id.as_str(), AtFlags::REMOVEDIR);
+                    return Err(error);
+                }
             }
         }
         Err(Error::Busy { id: id.to_string(), waited: begun.elapsed() })
+    }
+
+    /// Locks a directory that was just made, unless it was removed, and made again by another creator, who had its lock
+    /// first: then the container in it is that one's.
+    pub(super) fn claim(&self, id: &ContainerId) -> Result<Option<Entry>> {
+        match self.lock(id, CREATE_PATIENCE)? {
+            Some(entry) if !entry.is_new()? => Err(Error::Exists(id.to_string())),
+            entry => Ok(entry),
+        }
     }
 
     /// Locks a container, waiting for other commands to end for no longer than `patience`. `None` if there is no

@@ -230,6 +230,21 @@ fn create_starts_again_when_its_directory_is_removed_under_it() {
 }
 
 #[test]
+fn a_directory_that_another_creator_has_made_again_is_his() {
+    let (_scratch, root) = root();
+    let his = root.create(&id("x")).unwrap();
+    let slower = thread::spawn({
+        let root = root.clone();
+        move || root.claim(&id("x")).map(|entry| entry.is_some())
+    });
+    his.write_intent(&intent("x")).unwrap();
+    his.write_record(&record("x")).unwrap();
+    drop(his);
+    assert!(matches!(slower.join().unwrap(), Err(Error::Exists(_))));
+    assert!(root.peek(&id("x")).unwrap().is_some());
+}
+
+#[test]
 fn one_of_many_creators_wins() {
     let (_scratch, root) = root();
     let creators: Vec<_> = (0..8)

@@ -171,7 +171,13 @@ pub(crate) fn load_device_program(program: &[Instruction]) -> rustix::io::Result
         interface: 0,
         attach_type: CGROUP_DEVICE,
     };
-    call(PROG_LOAD, &mut attr).map(owned)
+    // The verifier gives up when a signal comes, even if that is ignored or handled.
+    loop {
+        match call(PROG_LOAD, &mut attr) {
+            Err(Errno::AGAIN) => {}
+            answer => return answer.map(owned),
+        }
+    }
 }
 
 /// Attaches a device program to a cgroup, beside those of others, in place of `replaced` (Linux 5.6) if there is one.

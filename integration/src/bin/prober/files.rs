@@ -122,6 +122,17 @@ pub fn describe(path: &str) -> Value {
     })
 }
 
+/// The names in a directory, sorted.
+pub fn listing(path: &str) -> Value {
+    let names = fs::read_dir(path).map(|entries| {
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names
+    });
+    names.map_or_else(|error| json!(denied(&error)), |names| json!(names))
+}
+
 /// The content of a small file, trimmed, or the error.
 pub fn content(path: &str) -> Value {
     json!(fs::read_to_string(path).map_or_else(|error| denied(&error), |text| text.trim().to_owned()))

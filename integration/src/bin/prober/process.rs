@@ -62,6 +62,53 @@ pub fn scheduler() -> Value {
     json!({"policy": policy, "nice": nice, "io": io})
 }
 
+/// The memory policy, and the nodes that it names.
+pub fn memory_policy() -> Value {
+    let (mut mode, mut nodes) = (0_i32, [0_u64; 16]);
+    // SAFETY: the call writes a number, and as many bits as are said.
+    let done = unsafe {
+        let bits = size_of_val(&nodes) * 8;
+        libc::syscall(libc::SYS_get_mempolicy, &raw mut mode, nodes.as_mut_ptr(), bits, 0, 0)
+    };
+    let named: Vec<_> = (0..1024).filter(|node| nodes[node / 64] & 1 << (node % 64) != 0).collect();
+    if done == 0 { json!({"mode": mode, "nodes": named}) } else { json!(errno_name(errno())) }
+}
+
+/// What a process keeps for its traits: whether it may be dumped, the signal at its parent's death, its timers' slack,
+/// how many threads it has, which processes it sees.
+pub fn traits() -> Value {
+    let asked = |option| {
+        let mut number = 0_i32;
+        // SAFETY: these two options write one number.
+        unsafe { libc::prctl(option, &raw mut number, 0_u64, 0_u64, 0_u64) };
+        number
+    };
+    let answered = |option| {
+        // SAFETY: these two options touch nothing.
+        unsafe { libc::prctl(option, 0_u64, 0_u64, 0_u64, 0_u64) }
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    json!({
+        "dumpable": answered(libc::PR_GET_DUMPABLE), "slack": answered(libc::PR_GET_TIMERSLACK),
+        "deathSignal": asked(libc::PR_GET_PDEATHSIG), "subreaper": asked(libc::PR_GET_CHILD_SUBREAPER),
+        "threads": crate::files::status("Threads"), "processes": processes,
+        "name": std::fs::read_to_string("/proc/self/comm").unwrap_or_default().trim(),
+        "exe": std::fs::read_link("/proc/self/exe").unwrap_or_default().to_string_lossy(),
+    })
+}
+
+/// The network interfaces, and whether the loopback one works.
+pub fn interfaces() -> Value {
+    let table = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let mut names: Vec<_> = table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
+    names.sort_unstable();
+    let works = std::net::UdpSocket::bind("127.0.0.1:0")
+        .and_then(|socket| socket.send_to(b"?", ("127.0.0.1", 9)).map(drop))
+        .is_ok();
+    json!({"names": names, "loopback": works})
+}
+
 /// The file mode creation mask.
 pub fn umask() -> Value {
     // SAFETY: the call cannot fail, and nothing is created between the two.
@@ -97,6 +144,13 @@ pub fn terminals() -> Value {
     let terminal = |number| unsafe { libc::isatty(number) } == 1;
     let controlling = std::fs::File::open("/dev/tty").is_ok();
     json!({"stdio": [terminal(0), terminal(1), terminal(2)], "controlling": controlling})
+}
+
+/// Whether a key can be pushed into the terminal at standard input, as if somebody had pressed it.
+pub fn push() -> bool {
+    let key = b'x';
+    // SAFETY: the call reads one byte, which outlives it.
+    unsafe { libc::ioctl(0, libc::TIOCSTI, &raw const key) == 0 }
 }
 
 /// The description of the session keyring, or why there is none.
@@ -136,5 +190,6 @@ pub fn session() -> Value {
     // SAFETY: these calls take and touch nothing.
     let (pid, parent, group, session) =
         unsafe { (libc::getpid(), libc::getppid(), libc::getpgrp(), libc::getsid(0)) };
-    json!({"pid": pid, "parent": parent, "group": group, "session": session})
+    let leads = pid == group && pid == session;
+    json!({"pid": pid, "parent": parent, "group": group, "session": session, "leads": leads})
 }

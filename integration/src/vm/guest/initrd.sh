@@ -18,8 +18,15 @@ cp /plain.sh /job.sh /root/job/
 cp /job.service /root/etc/systemd/system/
 mkdir -p /root/etc/systemd/system/multi-user.target.wants
 ln -sf ../job.service /root/etc/systemd/system/multi-user.target.wants/job.service
+# Somebody who logs in, with ids that belong to him.
+echo "keeper:x:1000:1000::/home/keeper:/bin/sh" >>/root/etc/passwd
+echo "keeper:*:20000:0:99999:7:::" >>/root/etc/shadow
+echo "keeper:x:1000:" >>/root/etc/group
+echo "keeper:300000:65536" | tee -a /root/etc/subuid >>/root/etc/subgid
+mkdir /root/home/keeper
+chown 1000:1000 /root/home/keeper
 case " $(cat /proc/cmdline) " in
-*" world=systemd "*) init=/sbin/init ;;
+*" world=systemd"*) init=/sbin/init ;;
 *) init=/job/plain.sh ;;
 esac
 umount /proc /sys
