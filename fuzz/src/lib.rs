@@ -43,4 +43,4 @@ mod walk;
 use runtime_core::step;
 
 pub use seeds::seeds;
-pub use target::{PATIENCE, TARGETS, Target, check};
+pub use target::{PATIENCE, TARGETS, Target, check, processor_time};

@@ -2,27 +2,36 @@
 
 use std::fs;
 
-use runtime_fuzz::check;
+use runtime_core::Spec;
+use runtime_fuzz::{PATIENCE, check, processor_time};
 
 /// In KiB.
 const MEMORY: u64 = 256 << 10;
 
 const MIB: usize = 1 << 20;
 
+/// One after the other: the time of the whole process is looked at.
 #[test]
-fn the_worst_documents_cost_no_more_than_they_may() {
+fn no_document_costs_more_than_it_may() {
+    the_worst_ones();
+    deep_ones();
+}
+
+fn the_worst_ones() {
     for size in [MIB, 4 * MIB, 16 * MIB, 64 * MIB] {
         for (head, item, tail) in WORST {
             let document = [head, &item.repeat((size - head.len() - tail.len()) / item.len()), tail].concat();
-            check("config", document.as_bytes());
+            let begun = processor_time();
+            _ = Spec::parse(document.into_bytes());
+            let used = processor_time() - begun;
+            assert!(used < PATIENCE, "{used:?} for {size} bytes of {item:?} after {head:?}");
             let most = most_memory();
             assert!(most < MEMORY, "{most} KiB for {size} bytes of {item:?} after {head:?}");
         }
     }
 }
 
-#[test]
-fn depth_is_no_way_to_the_end_of_the_stack() {
+fn deep_ones() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("{\"process\":", "}"), ("{\"linux\":[", "]}")] {
         for depth in [100, 127, 128, 129, 10_000] {
             let whole = [&open.repeat(depth), "1", &close.repeat(depth)].concat();

@@ -126,7 +126,7 @@ fn prepare(raw: &[u8], change: Change<'_>) -> Result<(Value, Vec<ConfigError>), 
     refuse_unsupported(&document)?;
     refuse_lists_for_objects(&document)?;
     require_device_numbers(&document)?;
-    let warnings = drop_unknown_capabilities(&mut document);
+    let warnings = drop_unknown_capabilities(&mut document)?;
     Ok((document, warnings))
 }
 
@@ -280,12 +280,19 @@ fn require_device_numbers(document: &Value) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn drop_unknown_capabilities(document: &mut Value) -> Vec<ConfigError> {
+/// A name that is unknown is told, with all that belongs to it: there must be an end of them.
+const MOST_CAPABILITIES: usize = 1000;
+
+fn drop_unknown_capabilities(document: &mut Value) -> Result<Vec<ConfigError>, ConfigError> {
     let mut warnings = Vec::new();
     let sets = document.pointer_mut("/process/capabilities").and_then(Value::as_object_mut);
     for (set, names) in sets.into_iter().flatten() {
         let Value::Array(names) = names else { continue };
         let pointer = || Pointer::of("/process/capabilities").child(name(set));
+        if names.len() > MOST_CAPABILITIES {
+            let problem = format!("{} names are given and there may be {MOST_CAPABILITIES}", names.len());
+            return Err(ConfigError::new(pointer(), problem));
+        }
         let mut index = 0;
         names.retain(|capability| {
             let unknown = capability.as_str().filter(|capability| !is_capability(capability));
@@ -297,7 +304,7 @@ fn drop_unknown_capabilities(document: &mut Value) -> Vec<ConfigError> {
             unknown.is_none()
         });
     }
-    warnings
+    Ok(warnings)
 }
 
 pub(super) fn is_capability(name: &str) -> bool {

@@ -25,8 +25,8 @@ pub use resources::resources;
 pub use sysctl::sysctl_path;
 pub use template::{OCI_VERSION, template, template_text};
 
-/// The largest config.json that is read, in bytes.
-pub const MAX_SIZE: usize = 16 << 20;
+/// The largest config.json that is read, in bytes. Its types take some twenty times as much.
+pub const MAX_SIZE: usize = 4 << 20;
 
 /// config.json, parsed and checked.
 ///

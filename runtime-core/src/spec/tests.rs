@@ -131,7 +131,16 @@ fn documents_that_are_not_json() {
         assert_refused(Spec::parse(text.as_bytes().to_vec()), "", words);
     }
     assert_refused(Spec::parse(b"{\"\xff\":1}".to_vec()), "", "not valid JSON");
-    assert_refused(Spec::parse(vec![b' '; MAX_SIZE + 1]), "", "may have 16777216 at most");
+    assert_refused(Spec::parse(vec![b' '; MAX_SIZE + 1]), "", "may have 4194304 at most");
+}
+
+#[test]
+fn a_set_of_capabilities_has_an_end() {
+    let mut document = sample();
+    put(&mut document, "/process/capabilities/bounding", json!(vec!["CAP_X"; 1000]));
+    assert_eq!(parse(&document).unwrap().warnings().len(), 1000);
+    put(&mut document, "/process/capabilities/bounding", json!(vec!["CAP_X"; 1001]));
+    assert_refused(parse(&document), "/process/capabilities/bounding", "there may be 1000");
 }
 
 #[test]
