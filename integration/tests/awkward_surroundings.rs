@@ -76,7 +76,7 @@ fn what_the_caller_ignores_blocks_and_masks_stays_outside() {
         "exec 7</etc/passwd 8<>/dev/null 9</",
         "exec env -i \"$@\"",
         "exec env _LIBCONTAINER_INITPIPE=3 LISTEN_FDS=9 LISTEN_PID=1 NOTIFY_SOCKET= GCONV_PATH=/ \"$@\"",
-        "exec setsid \"$@\"",
+        "exec setsid --wait \"$@\"",
     ] {
         is_the_same_world(prepare, |_| {});
     }

@@ -34,8 +34,12 @@ pub fn report(said: &str, id: &str) -> Option<Value> {
         *link = if link.as_str() == ours.to_str() { "ours".into() } else { "another".into() };
     }
     // Which processes the host has is not up to the container, nor is the order in which the kernel lists mounts.
-    report["traits"].as_object_mut()?.remove("processes");
-    report["mounts"].as_array_mut()?.sort_by_cached_key(ToString::to_string);
+    if let Some(traits) = report["traits"].as_object_mut() {
+        traits.remove("processes");
+    }
+    if let Some(mounts) = report["mounts"].as_array_mut() {
+        mounts.sort_by_cached_key(ToString::to_string);
+    }
     Some(report)
 }
 
@@ -120,9 +124,13 @@ mod tests {
 
     #[test]
     fn a_report_is_found_among_other_words() {
-        let said = "hello\r\n{\"cgroup\":\"/x-1/c\",\"namespaces\":{\"pid\":\"pid:[1]\"}}\r\n";
+        let said = "hello\r\n{\"cgroup\":\"/x-1/c\",\"namespaces\":{\"pid\":\"pid:[1]\"},\
+            \"traits\":{\"processes\":[1],\"threads\":1},\"mounts\":[\"b\",\"a\"]}\r\n";
         let found = report(said, "x-1").unwrap();
-        assert_eq!(found, json!({"cgroup": "/ID/c", "namespaces": {"pid": "another"}}));
+        let expected = json!({
+            "cgroup": "/ID/c", "namespaces": {"pid": "another"}, "traits": {"threads": 1}, "mounts": ["a", "b"],
+        });
+        assert_eq!(found, expected);
         assert!(report("nothing", "x-1").is_none());
     }
 }
