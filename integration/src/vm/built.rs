@@ -28,7 +28,12 @@ impl Built {
         let (tests, mut programs): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.test);
         programs.retain(|one| one.name != RUNTIME);
         programs.extend(artifacts(&["build", "--package", "runtime-cli", "--bin", RUNTIME])?);
-        Ok(Self { programs, tests })
+        match repeated(&tests) {
+            Some(name) => {
+                Err(io::Error::other(format!("two programs of tests are called {name}: rename one")))
+            }
+            None => Ok(Self { programs, tests }),
+        }
     }
 
     /// The runtime.
@@ -68,6 +73,13 @@ impl Built {
 
 fn named<'a>(all: &'a [Artifact], name: &str) -> &'a Artifact {
     all.iter().find(|one| one.name == name).unwrap_or_else(|| panic!("{name} was not built"))
+}
+
+/// A name that two of them have: only one of these would be run.
+fn repeated(all: &[Artifact]) -> Option<&str> {
+    let mut names: Vec<_> = all.iter().map(|one| one.name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 /// What the command of users is called.

@@ -26,7 +26,7 @@ pub use sysctl::sysctl_path;
 pub use template::{OCI_VERSION, template, template_text};
 
 /// The largest config.json that is read, in bytes. Its types take some twenty times as much.
-pub const MAX_SIZE: usize = 4 << 20;
+pub const MAX_SIZE: usize = 3 << 20;
 
 /// config.json, parsed and checked.
 ///

@@ -131,7 +131,7 @@ fn documents_that_are_not_json() {
         assert_refused(Spec::parse(text.as_bytes().to_vec()), "", words);
     }
     assert_refused(Spec::parse(b"{\"\xff\":1}".to_vec()), "", "not valid JSON");
-    assert_refused(Spec::parse(vec![b' '; MAX_SIZE + 1]), "", "may have 4194304 at most");
+    assert_refused(Spec::parse(vec![b' '; MAX_SIZE + 1]), "", "may have 3145728 at most");
 }
 
 #[test]
