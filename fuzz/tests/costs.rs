@@ -26,7 +26,9 @@ fn the_worst_ones() {
             let used = processor_time() - begun;
             assert!(used < PATIENCE, "{used:?} for {size} bytes of {item:?} after {head:?}");
             let most = most_memory();
-            assert!(most < MEMORY, "{most} KiB for {size} bytes of {item:?} after {head:?}");
+            // The document itself, and what it is put together from, are not what reading it costs.
+            let ours = 2 * size as u64 / 1024;
+            assert!(most < MEMORY + ours, "{most} KiB for {size} bytes of {item:?} after {head:?}");
         }
     }
 }

@@ -202,7 +202,8 @@ mod tests {
         let scratch = Scratch::new();
         File::create(scratch.0.join(CONFIG)).unwrap().set_len(1 << 40).unwrap();
         let text = Bundle::open(&scratch.0).unwrap_err().to_string();
-        assert!(text.contains("may have 16777216 at most"), "{text}");
+        let most = format!("may have {} at most", crate::spec::MAX_SIZE);
+        assert!(text.contains(&most), "{text}");
     }
 
     fn rootfs_problem(scratch: &Scratch) -> Option<String> {
