@@ -42,8 +42,8 @@ help:
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-mutants  takes one defence after the other out of a copy, and sees whether a test notices; ARGS chooses'
-	@echo 'make test-vm  runs the tests in virtual machines too: other kernels and worlds; ARGS="v2 6.12 limits" runs those'
-	@echo '              with these words, ARGS=guests all that are in virtual machines'
+	@echo 'make test-vm  runs the tests without newer calls and in virtual machines too; ARGS="v2 6.12 limits" runs those'
+	@echo '              with these words, ARGS=guests all that are in virtual machines, ARGS=ENOSYS those without newer calls'
 	@echo 'make test-long  runs each race for a way out of a container 10000 times, and both resolvers on 100000 trees'
 	@echo 'make test-faults  kills commands and lets their calls fail, at every system call; ARGS="create hooks fault=kill" chooses'
 	@echo 'make test-concurrency  runs sequences of commands at once; ARGS="from=0 count=100000 seconds=3600 world=host"'
@@ -68,7 +68,6 @@ test: root needs components
 	$(CARGO) package --package runtime-core --offline --allow-dirty
 	$(CARGO) test --workspace --doc
 	$(CARGO) run --quiet --bin vm -- test host
-	$(CARGO) run --quiet --bin vm -- test ENOSYS EPERM
 	$(MAKE) --no-print-directory test-engines
 
 test-engines: root needs
