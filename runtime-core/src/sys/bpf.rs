@@ -172,12 +172,9 @@ pub(crate) fn load_device_program(program: &[Instruction]) -> rustix::io::Result
         attach_type: CGROUP_DEVICE,
     };
     // The verifier gives up when a signal comes, even if that is ignored or handled.
-    loop {
-        match call(PROG_LOAD, &mut attr) {
-            Err(Errno::AGAIN) => {}
-            answer => return answer.map(owned),
-        }
-    }
+    const ATTEMPTS: usize = 100;
+    let mut answers = (0..ATTEMPTS).map(|_| call(PROG_LOAD, &mut attr));
+    answers.find(|answer| *answer != Err(Errno::AGAIN)).unwrap_or(Err(Errno::AGAIN)).map(owned)
 }
 
 /// Attaches a device program to a cgroup, beside those of others, in place of `replaced` (Linux 5.6) if there is one.
