@@ -202,7 +202,7 @@ mod tests {
         let scratch = Scratch::new();
         File::create(scratch.0.join(CONFIG)).unwrap().set_len(1 << 40).unwrap();
         let text = Bundle::open(&scratch.0).unwrap_err().to_string();
-        let most = format!("may have {} at most", crate::spec::MAX_SIZE);
+        let most = format!("may have {} at most", MAX_SIZE);
         assert!(text.contains(&most), "{text}");
     }
 
