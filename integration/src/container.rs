@@ -42,7 +42,7 @@ impl<'a> Container<'a> {
         let pid = container.state()["pid"].as_i64().expect("a container that was created has a process");
         container.pid = i32::try_from(pid).expect("a process id is small");
         claim(container.pid);
-        test.traces.borrow_mut().remember(container.pid, container.cgroup2());
+        test.traces.borrow_mut().remember(&container);
         container
     }
 

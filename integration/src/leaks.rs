@@ -14,6 +14,7 @@ use procfs::process::Stat;
 
 use crate::bpf;
 use crate::command;
+use crate::container::Container;
 use crate::test::Test;
 use crate::world::World;
 
@@ -34,11 +35,12 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Writes down the namespaces of a container's init that are not ours, and the programs on its cgroup.
-    pub fn remember(&mut self, pid: i32, cgroup: Option<PathBuf>) {
-        let ours = bpf::namespaces(Path::new("/proc/self"));
-        self.namespaces.extend(bpf::namespaces(Path::new(&format!("/proc/{pid}"))).difference(&ours));
-        self.programs.extend(cgroup.iter().flat_map(|path| bpf::device_programs(path)));
+    /// Writes down the namespaces of a container's init that its world has not, and the programs on its cgroup.
+    pub fn remember(&mut self, container: &Container) {
+        let worlds = container.world().namespaces();
+        let its = bpf::namespaces(Path::new(&format!("/proc/{}", container.pid)));
+        self.namespaces.extend(its.difference(&worlds));
+        self.programs.extend(container.cgroup2().iter().flat_map(|path| bpf::device_programs(path)));
     }
 }
 
@@ -51,7 +53,7 @@ pub fn remember(test: &Test) {
     let namespaces_of =
         |pids: Vec<i32>| pids.into_iter().flat_map(|pid| bpf::namespaces(Path::new(&format!("/proc/{pid}"))));
     let mut shared: BTreeSet<_> = namespaces_of(others).collect();
-    shared.extend(test.world.root().parent().map(bpf::namespaces).unwrap_or_default());
+    shared.extend(test.world.namespaces());
     let mut traces = test.traces.borrow_mut();
     traces.namespaces.extend(namespaces_of(ours).filter(|id| !shared.contains(id)));
     traces.programs.extend(cgroups(test).iter().flat_map(|path| bpf::device_programs(path)));

@@ -3,6 +3,7 @@
 //! A thread of the test program sits in a mount namespace of its own in which `/sys/fs/cgroup` is a lone cgroup2
 //! tree; commands enter that namespace between fork and exec. The machine's own mounts are never touched.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -14,6 +15,7 @@ use rustix::fs::CWD;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
+use crate::bpf;
 use crate::runtime::{Kind, runtime};
 
 /// Where cgroups are mounted, in every world.
@@ -89,6 +91,14 @@ impl World {
         match self {
             World::Host => PathBuf::from("/"),
             World::Unified => unified().thread.join("root"),
+        }
+    }
+
+    /// The namespaces of commands that run here.
+    pub fn namespaces(self) -> BTreeSet<u64> {
+        match self {
+            World::Host => bpf::namespaces(Path::new("/proc/self")),
+            World::Unified => bpf::namespaces(&unified().thread),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use integration::bundle::shell;
 use integration::test::text;
 use integration::{Bundle, Exit, Test, World, promise};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A bundle whose container waits to be killed.
 fn sleeper(test: &Test) -> Bundle {
@@ -82,7 +82,11 @@ fn a_killed_init_ends_run_with_128_and_the_signal() {
     let id = test.fresh();
     let running = test.call(&["run", "--bundle", &text(&sleeper(&test).path), &id]).spawn();
     // The record is shown while init works still.
-    let running_now = || test.runtime(&["ps", &id]).stdout.contains("/bin/sleep").then_some(());
+    let running_now = || {
+        let state: Value = serde_json::from_str(&test.runtime(&["state", &id]).stdout).ok()?;
+        let name = fs::read_to_string(format!("/proc/{}/comm", state["pid"])).ok()?;
+        (name == "sleep\n").then_some(())
+    };
     integration::leaks::soon(integration::command::DEADLINE, running_now).expect("the container comes up");
     test.runtime(&["kill", &id, "KILL"]).ok();
     running.finish().exits(137);

@@ -20,6 +20,8 @@ pub fn emerge(dialogue: &Dialogue, step: u32, controls: bool) -> Outcome {
             sys::exit(0)
         }
         Birth::Newborn => {
+            // Until the parent knows this process, it finds it in the session of the one that bore it.
+            dialogue.await_word()?;
             sys::setsid().of(Call::Setsid)?;
             if controls {
                 terminal::control()?;

@@ -145,6 +145,12 @@ pub(super) const EXCEPTIONS: &[(Where, &str, &str, &str)] = &[
     (Where::Refuses("clone3"), "hooks", "a_hook_that_takes_too_long_is_ended", NO_HOOKS),
     (Where::Refuses("clone3"), "hooks", "hooks_run_in_the_order_of_the_specification", NO_HOOKS),
     (Where::Refuses("clone3"), "hooks", "what_a_hook_printed_is_part_of_the_error", NO_HOOKS),
+    (
+        Where::Refuses("clone3"),
+        "plumbing",
+        "a_caller_that_ignores_the_death_of_children_learns_how_the_container_ended",
+        NO_HOOKS,
+    ),
 ];
 
 #[cfg(test)]

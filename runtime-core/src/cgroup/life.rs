@@ -16,6 +16,7 @@ use super::paths::{Paths, Place};
 use super::tree::{self, is_gone};
 use crate::error::{Context, Error, Result};
 use crate::state;
+use crate::sys::process::rest;
 
 /// How many processes are signalled at once: each takes a descriptor meanwhile.
 const BATCH: usize = 64;
@@ -309,10 +310,6 @@ pub(super) fn wait_until_empty(place: &Place, pause: Duration, longest: Duration
         }
         _ => rest(pause.min(longest)),
     }
-}
-
-pub(super) fn rest(time: Duration) {
-    _ = poll(&mut [], Some(&timespec(time)));
 }
 
 pub(super) fn timespec(time: Duration) -> Timespec {

@@ -1,6 +1,5 @@
 //! The parent's side of the one conversation with init.
 
-use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,8 +39,6 @@ pub(crate) enum Heard {
 /// A connection to init, while it executes a plan.
 pub(crate) struct Dialogue {
     socket: OwnedFd,
-    /// What a newborn said, and handed over, before it was announced.
-    early: Cell<Option<(Heard, Option<OwnedFd>)>>,
 }
 
 impl Dialogue {
@@ -55,7 +52,7 @@ impl Dialogue {
 
     /// A connection that was made to the socket on which init waits for `start`.
     pub(crate) fn over(socket: OwnedFd) -> Self {
-        Dialogue { socket, early: Cell::new(None) }
+        Dialogue { socket }
     }
 
     /// Lets init go on past a barrier.
@@ -100,30 +97,13 @@ impl Dialogue {
         self.hear_with_descriptor().map(|(heard, _)| heard)
     }
 
-    /// Waits until a newborn is announced by the process that bore it. The newborn runs from its first moment on, so that
-    /// its own first words may come before; they are kept for the next [`Dialogue::hear`].
+    /// Waits until a newborn is announced by the process that bore it.
     ///
-    /// When the one that bore it has ended and has announced nobody, that is the end, though there may be a newborn: it has
-    /// an end of the dialogue in its hand, and may say nothing for ever.
+    /// When that one has ended and has announced nobody, that is the end, though there may be a newborn: it has an end of
+    /// the dialogue in its hand, and says nothing before it is given the word.
     pub(super) fn hear_of_newborn(&self, former: BorrowedFd<'_>) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        loop {
-            let heard = self.hear_of(former)?;
-            match heard.0 {
-                // A failure of the one that should have borne somebody.
-                Heard::End => return Ok(self.early.take().unwrap_or(heard)),
-                Heard::Born { .. } => return Ok(heard),
-                _ => self.early.set(Some(heard)),
-            }
-        }
-    }
-
-    /// The next thing that is said, or the end of a process that says nothing more.
-    fn hear_of(&self, process: BorrowedFd<'_>) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        wait_until_any(&mut [
-            PollFd::new(&self.socket, PollFlags::IN),
-            PollFd::new(&process, PollFlags::IN),
-        ])?;
-        if self.has_something()? { self.receive() } else { Ok((Heard::End, None)) }
+        wait_until_any(&mut [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&former, PollFlags::IN)])?;
+        if self.has_something()? { self.hear_with_descriptor() } else { Ok((Heard::End, None)) }
     }
 
     /// Whether there is something to hear at this moment, if it be the end.
@@ -135,13 +115,6 @@ impl Dialogue {
 
     /// Waits for the next thing that init says, and for what it hands over with it.
     pub(crate) fn hear_with_descriptor(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
-        match self.early.take() {
-            Some(heard) => Ok(heard),
-            None => self.receive(),
-        }
-    }
-
-    fn receive(&self) -> Result<(Heard, Option<OwnedFd>), Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let heard = self.hear_into(&mut control)?;
@@ -208,32 +181,6 @@ mod tests {
     }
 
     #[test]
-    fn a_newborn_may_speak_before_it_is_announced() {
-        let (dialogue, init) = Dialogue::pair().unwrap();
-        let (former, _lives) = process();
-        says(&init, Report::AtBarrier { step: 8 });
-        says(&init, Report::Born { step: 7, pid: 9 });
-        drop(init);
-        let (heard, _) = dialogue.hear_of_newborn(former.as_fd()).unwrap();
-        assert_eq!(heard, Heard::Born { step: 7, pid: 9 });
-        assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
-        assert_eq!(dialogue.hear(), Ok(Heard::End));
-    }
-
-    #[test]
-    fn a_newborn_may_hand_something_over_before_it_is_announced() {
-        let (dialogue, init) = Dialogue::pair().unwrap();
-        let (former, _lives) = process();
-        let (early, theirs) = (Dialogue::over(init), rustix::pipe::pipe().unwrap().0);
-        early.send_with(&Report::AtBarrier { step: 8 }.to_bytes(), Some(theirs.as_fd())).unwrap();
-        early.send_with(&Report::Born { step: 7, pid: 9 }.to_bytes(), None).unwrap();
-        let (heard, _) = dialogue.hear_of_newborn(former.as_fd()).unwrap();
-        assert_eq!(heard, Heard::Born { step: 7, pid: 9 });
-        let (heard, handed) = dialogue.hear_with_descriptor().unwrap();
-        assert_eq!((heard, handed.is_some()), (Heard::AtBarrier(8), true));
-    }
-
-    #[test]
     fn an_announcement_is_heard_after_the_end_of_who_made_it() {
         let (dialogue, init) = Dialogue::pair().unwrap();
         let (former, lives) = process();
@@ -249,8 +196,7 @@ mod tests {
         let (former, lives) = process();
         drop(lives);
         assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::End);
-        says(&newborn, Report::AtBarrier { step: 8 });
-        assert_ne!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Born { step: 8, pid: 9 });
+        drop(newborn);
     }
 
     #[test]
@@ -277,11 +223,9 @@ mod tests {
         let (dialogue, init) = Dialogue::pair().unwrap();
         let (former, _lives) = process();
         assert_eq!(dialogue.hear(), Err(Errno::TIMEDOUT));
-        says(&init, Report::AtBarrier { step: 8 });
         assert_eq!(dialogue.hear_of_newborn(former.as_fd()).map(|_| ()), Err(Errno::TIMEDOUT));
         says(&init, Report::Born { step: 7, pid: 9 });
         assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Born { step: 7, pid: 9 });
-        assert_eq!(dialogue.hear(), Ok(Heard::AtBarrier(8)));
     }
 
     #[test]

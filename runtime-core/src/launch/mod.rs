@@ -287,7 +287,7 @@ impl Walk<'_> {
                 let former = std::mem::replace(&mut born.process.pidfd, pidfd);
                 born.process.pid = pid;
                 born.former = Some(former);
-                Ok(())
+                born.dialogue.go().doing(lost)
             }
             (heard, _) => Err(unexpected(self.plan, heard)),
         }

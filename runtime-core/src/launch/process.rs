@@ -1,17 +1,17 @@
 //! The process that a launch makes: talked with, finished, or ended.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::WaitId;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::clone::Newborn;
 use super::dialogue::{Dialogue, Heard};
 use super::report::unexpected;
 use crate::error::Error;
 use crate::plan::Plan;
-use crate::sys::process::wait_for_end;
+use crate::sys::process::{rest, wait_for_end};
 
 /// How long a killed process has to disappear.
 pub(super) const DEATH: Duration = Duration::from_secs(10);
@@ -57,6 +57,7 @@ impl Born {
         drop(self.dialogue);
         self.process.end();
         self.former.iter().for_each(end);
+        reap_unannounced(self.process.pid);
         error
     }
 }
@@ -76,8 +77,20 @@ fn end(child: &OwnedFd) {
     }
 }
 
+/// Waits for the end of a child that was born by this one and that nobody has told us of: it is in the other's process
+/// group, and ends by itself when the dialogue does. As long as it isn't reaped, a container that it is in can't end.
+fn reap_unannounced(pid: u32) {
+    let deadline = Instant::now() + DEATH;
+    let group = || WaitId::Pgid(Pid::from_raw(pid.cast_signed()));
+    while let Ok(None) = waitid(group(), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        && Instant::now() < deadline
+    {
+        rest(Duration::from_millis(1));
+    }
+}
+
 /// Waits for the end of a child.
 fn reap(child: &OwnedFd) {
     // An engine's own reaper may have been faster.
-    let _ = rustix::process::waitid(WaitId::PidFd(child.as_fd()), rustix::process::WaitIdOptions::EXITED);
+    let _ = waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED);
 }

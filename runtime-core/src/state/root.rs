@@ -13,8 +13,6 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use rustix::thread::nanosleep;
-use rustix::time::Timespec;
 
 use super::end::End;
 use super::entry::{self, Entry};
@@ -22,6 +20,7 @@ use super::file::{self, absent, directory};
 use super::record::Record;
 use crate::error::{Context, Error, Result};
 use crate::spec::ContainerId;
+use crate::sys::process::rest;
 
 /// What can be made again. It has the form of a container's name, so no container may have it.
 const CACHE: &str = ".cache";
@@ -317,12 +316,5 @@ fn wait_for_lock(dir: &OwnedFd, id: &ContainerId, patience: Duration) -> Result<
         }
         rest(pause.min(patience - waited));
         pause = PAUSE.min(pause * 2);
-    }
-}
-
-// A signal may end it early; the caller looks at the clock anyway.
-fn rest(pause: Duration) {
-    if let Ok(pause) = Timespec::try_from(pause) {
-        let _ = nanosleep(&pause);
     }
 }

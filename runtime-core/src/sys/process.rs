@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, nanosleep, sched_setaffinity};
 
 /// Whether this program was given privileges that its caller hasn't, by a set-user-ID or set-group-ID bit or by
 /// capabilities of its file.
@@ -160,6 +160,13 @@ pub(crate) fn send_signal(process: BorrowedFd<'_>, signal: i32) -> Result<(), Er
     // SAFETY: the call takes numbers and a null pointer.
     let answer = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, none, 0) };
     if answer == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Waits so long before the next attempt. A signal may end it early: who calls this looks at the clock anyway.
+pub(crate) fn rest(pause: Duration) {
+    if let Ok(pause) = Timespec::try_from(pause) {
+        let _ = nanosleep(&pause);
+    }
 }
 
 /// Waits until a process has ended; false if it still lives after that time.

@@ -16,7 +16,8 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 use super::message::{self, BUS, Message, Method, Writer};
-use crate::cgroup::life::{rest, timespec};
+use crate::cgroup::life::timespec;
+use crate::sys::process::rest;
 
 /// Which systemd makes a container's cgroup, and where it is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use super::bus::{Bus, Connection, Problem, Result as Answer};
 use super::message::{self, Method, SYSTEMD, Writer};
 use super::names;
 use super::properties::{Property, Value, property};
-use crate::cgroup::life::rest;
 use crate::error::{Error, Result};
+use crate::sys::process::rest;
 
 /// How long systemd may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(30);
