@@ -61,7 +61,7 @@ fn every_command_can_meet_any_fault() {
 
 #[test]
 fn whatever_is_made_can_meet_any_fault() {
-    let shapes = ["user", "mounts", "terminal", "seccomp", "shared", "joined"];
+    let shapes = ["user", "mounts", "hooks", "terminal", "seccomp", "shared", "joined"];
     wage(&[&["create", "run", "start", "exec", "unified", "limit=14"][..], &shapes].concat());
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::{Errno, Result, fcntl_dupfd_cloexec, read};
+use rustix::io::{Errno, Result, fcntl_dupfd_cloexec, read, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_send_signal, waitid,
@@ -128,7 +128,8 @@ fn ready<const N: usize>(mut fds: [PollFd<'_>; N], left: Option<Duration>) -> Re
 }
 
 fn verdict(pidfd: BorrowedFd<'_>) -> std::result::Result<(), Problem> {
-    let status = reap(pidfd).ok_or(Problem::Lost)?;
+    // It has ended, but where somebody traces it he is told first.
+    let status = reap(pidfd, WaitIdOptions::EXITED).ok_or(Problem::Lost)?;
     match (status.exit_status(), status.terminating_signal()) {
         (Some(0), _) => Ok(()),
         (Some(status), _) => Err(Problem::Status(status)),
@@ -136,8 +137,8 @@ fn verdict(pidfd: BorrowedFd<'_>) -> std::result::Result<(), Problem> {
     }
 }
 
-fn reap(pidfd: BorrowedFd<'_>) -> Option<WaitIdStatus> {
-    waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED | WaitIdOptions::NOHANG).ok().flatten()
+fn reap(pidfd: BorrowedFd<'_>, options: WaitIdOptions) -> Option<WaitIdStatus> {
+    retry_on_intr(|| waitid(WaitId::PidFd(pidfd), options)).ok().flatten()
 }
 
 /// Kills a hook and its process group, and waits a while for its death.
@@ -146,7 +147,7 @@ fn end(pidfd: BorrowedFd<'_>, pid: Pid) {
     // It may have left the group.
     let _ = pidfd_send_signal(pidfd, Signal::KILL);
     let _ = ready([PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(DEATH));
-    reap(pidfd);
+    reap(pidfd, WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
 }
 
 /// Kills the process group of a hook that has not been reaped, so that no other group can have its number. There is
