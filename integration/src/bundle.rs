@@ -65,6 +65,16 @@ impl Bundle {
     }
 }
 
+/// Whether this machine has somewhere to put memory that nobody uses.
+pub fn swaps() -> bool {
+    fs::read_to_string("/proc/swaps").is_ok_and(|table| table.lines().count() > 1)
+}
+
+/// `linux.resources.memory` of a container that can take no more than so many bytes, in swap neither.
+pub fn memory_without_swap(bytes: u64) -> Value {
+    if swaps() { json!({"limit": bytes, "swap": bytes}) } else { json!({"limit": bytes}) }
+}
+
 /// A process of the configuration that runs a shell script.
 pub fn shell(config: &mut Value, script: &str) {
     config["process"]["args"] = json!(["/bin/sh", "-c", script]);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use integration::bundle::shell;
+use integration::bundle::{memory_without_swap, shell};
+use integration::command::DEADLINE;
+use integration::leaks::soon;
 use integration::{Container, Test, World, promise};
 use serde_json::{Value, json};
 
@@ -67,12 +69,12 @@ fn memory_that_runs_out_is_told_at_once() {
     promise("events tell that memory ran out", || {
         let test = Test::at(world);
         let container = test.create(&test.bundle(|config| {
-            config["linux"]["resources"]["memory"] = json!({"limit": 16_777_216});
-            shell(config, "sleep 0.3; dd if=/dev/zero of=/dev/null bs=200M count=1; echo over; sleep 1000");
+            config["linux"]["resources"]["memory"] = memory_without_swap(16_777_216);
+            shell(config, "while :; do dd if=/dev/zero of=/dev/null bs=200M count=1; sleep 0.1; done");
         }));
         let call = test.call(&["events", "--interval", "1h", &container.id]).spawn();
         container.start().ok();
-        container.has_said("over");
+        soon(DEADLINE, || call.stdout().contains("oom").then_some(())).expect("an event");
         assert_eq!(container.status(), "running", "the shell goes on");
         container.kill("KILL").ok();
         container.wait();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use integration::bundle::shell;
+use integration::bundle::{memory_without_swap, shell, swaps};
 use integration::command::DEADLINE;
 use integration::leaks::soon;
 use integration::user::{ours, with_all_ids};
@@ -56,17 +56,10 @@ fn fill(mebibytes: u64) -> String {
 }
 
 /// Whether the machine has swap.
-fn swaps() -> bool {
-    fs::read_to_string("/proc/swaps").is_ok_and(|table| table.lines().count() > 1)
-}
-
 #[test]
 fn who_takes_too_much_memory_is_killed_and_counted() {
     with("memory", |test| {
-        let memory = match swaps() {
-            true => json!({"limit": 16 * MIB, "swap": 16 * MIB}),
-            false => json!({"limit": 16 * MIB}),
-        };
+        let memory = memory_without_swap(16 * MIB);
         let script = format!("{}; sleep 1000", fill(200));
         let container = started(test, json!({"memory": memory}), &script);
         container.has_said("137");
@@ -293,8 +286,7 @@ fn what_an_ordinary_user_sets_in_a_cgroup_of_his_is_felt() {
             shell(config, script);
         })
     };
-    let memory =
-        if swaps() { json!({"limit": 16 * MIB, "swap": 16 * MIB}) } else { json!({"limit": 16 * MIB}) };
+    let memory = memory_without_swap(16 * MIB);
     assert_eq!(run(json!({"memory": memory}), &fill(200)).ok().stdout, "137\n");
     let many = run(json!({"pids": {"limit": 10}}), "for i in $(seq 40); do sleep 30 & done; wait");
     assert!(!many.succeeded() && many.stderr.contains("fork"), "{many:#?}");

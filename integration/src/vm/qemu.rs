@@ -50,9 +50,9 @@ fn program() -> Command {
 }
 
 fn command_line(guest: &Guest) -> String {
-    // A busy host makes the kernel doubt its timer, and give up.
-    let usual = "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off hugepages=16 systemd.show_status=0 \
-                 systemd.mask=apparmor.service systemd.default_timeout_start_sec=900";
+    // A busy host makes the kernel doubt its timer, and give up; or a single alarm is lost, and with it all that follow.
+    let usual = "console=ttyS0 quiet panic=-1 no_timer_check nohz=off highres=off mitigations=off hugepages=16 \
+                 systemd.show_status=0 systemd.mask=apparmor.service systemd.default_timeout_start_sec=900";
     format!("{usual} world={} {} {}", guest.world.name(), guest.world.words(), guest.append.join(" "))
 }
 

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -16,9 +17,12 @@ use crate::plan::{Loan, LoanMapping, LoanSource, NamespaceAt};
 use crate::step::{Namespace, Propagation};
 use crate::sys::errand::{self, Change};
 use crate::sys::mount::set_attributes;
-use crate::sys::process::kind_of_namespace;
+use crate::sys::process::{kind_of_namespace, rest};
 
 const SYSFS: &str = "/sys";
+
+/// Longer than the kernel takes to execute a program.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Whether this failed for want of privileges over the host's mounts.
 pub(super) fn is_up_to_root(error: &Error) -> bool {
@@ -85,7 +89,8 @@ pub(super) fn open_there(loan: &Loan, container: BorrowedFd<'_>) -> Result<Owned
         CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL).doing(|| cannot_open(path))?;
     // In that namespace the mounts below the host's sysfs can't be left out.
     let flags = tree_flags(loan.recursive || is_sysfs);
-    let opened = errand::open_tree_of(container, &name, flags.bits(), &changes(loan, is_sysfs));
+    let changes = changes(loan, is_sysfs);
+    let opened = once_visible(|| errand::open_tree_of(container, &name, flags.bits(), &changes));
     let tree = opened.map_err(|(done, errno)| {
         let doing = match (done, errno) {
             (0, _) => "cannot enter the container's user namespace".into(),
@@ -100,6 +105,17 @@ pub(super) fn open_there(loan: &Loan, container: BorrowedFd<'_>) -> Result<Owned
     })?;
     check(loan, tree.as_fd())?;
     Ok(tree)
+}
+
+/// A process that executes a program leaves our memory a moment before the kernel lets it be visited.
+fn once_visible<T>(visit: impl Fn() -> Result<T, (u32, Errno)>) -> Result<T, (u32, Errno)> {
+    let deadline = Instant::now() + MOMENT;
+    loop {
+        match visit() {
+            Err((0, Errno::PERM)) if Instant::now() < deadline => rest(Duration::from_millis(1)),
+            visited => return visited,
+        }
+    }
 }
 
 /// All that is changed about it, in its order.

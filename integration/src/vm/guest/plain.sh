@@ -10,7 +10,6 @@ mount -t mqueue mqueue /dev/mqueue
 mount -t securityfs none /sys/kernel/security
 mount -t bpf none /sys/fs/bpf
 mount -t tmpfs -o mode=755 run /run
-mount -t tmpfs -o mode=1777 tmp /tmp
 ln -sf /proc/self/fd /dev/fd
 ln -sf fd/0 /dev/stdin
 ln -sf fd/1 /dev/stdout
