@@ -22,7 +22,8 @@ vm run [OPTION ...] -- COMMAND  runs a command in a guest; its status is the com
     --built                     puts the runtime and the tests into the guest's /vm/bin
     --time SECONDS
 vm test [WORD ...]              runs the tests on this machine and in guests; words choose: host, guests, v2, v1,
-                                hybrid, systemd, users, 6.1, 6.12, newest, ENOSYS, EPERM, and programs of tests
+                                hybrid, systemd, systemd-v1, users, 6.1, 6.12, newest, ENOSYS, EPERM, and programs of
+                                tests; \"usual\" leaves out what is run only where everything is
 vm memory                       finds the smallest memory that containers start with, beside runtimes in PEERS
 ";
 

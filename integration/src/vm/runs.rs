@@ -13,8 +13,8 @@ use super::row::{Place, Row};
 use super::{Built, Files, Guest, Job};
 use crate::engines::Verdict;
 
-/// How many guests run at a time: a guest waits often.
-const SIDE_BY_SIDE: usize = 3;
+/// How many guests run at a time: more would only wait for each other.
+const SIDE_BY_SIDE: usize = 2;
 
 /// Where the workspace was when the tests were built.
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::matrix::{CHOSEN, ROWS};
+use super::matrix::ROWS;
 use super::row::{Place, Row};
 use super::{Kernel, World};
 use crate::missing::told;
@@ -15,6 +15,9 @@ pub const CLASSES: [&[&str]; 4] = [
     &["ENOSYS", "EPERM"],
 ];
 
+/// What every place always runs, and nothing else.
+const USUAL: &str = "usual";
+
 /// The rows that these words choose, with these programs of tests. Without words, all.
 ///
 /// Words that are names of programs have just these run, wherever they belong. A world and a kernel that have no
@@ -23,22 +26,21 @@ pub const CLASSES: [&[&str]; 4] = [
 /// # Errors
 /// When a word fits nothing.
 pub fn chosen(words: &[&str], suites: &[&str]) -> io::Result<Vec<Row>> {
-    let (places, named): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| is_of_place(word));
+    let (usual, words): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| **word == USUAL);
+    let (places, named): (Vec<&str>, Vec<&str>) = words.into_iter().partition(|word| is_of_place(word));
     if let Some(unknown) = named.iter().find(|word| !suites.contains(word)) {
         let (known, all) = (CLASSES.concat().join(", "), suites.join(", "));
         return Err(io::Error::other(format!("{unknown:?} is neither of {known}, nor a suite: {all}")));
     }
-    let further_rows = if places.is_empty() { &[][..] } else { CHOSEN };
-    let rows = ROWS.iter().chain(further_rows);
-    let mut found: Vec<_> = rows.map(|row| row.0).filter(|place| fits(*place, &places)).collect();
+    let mut found: Vec<_> = ROWS.iter().map(|row| row.0).filter(|place| fits(*place, &places)).collect();
     if found.is_empty() {
         found.extend(further(&places));
     }
     let row = |place| match named.is_empty() {
-        true => Row::usual(place, suites),
+        true => Row::of(place, suites, usual.is_empty()),
         false => Row { place, suites: named.iter().map(|&name| name.to_owned()).collect() },
     };
-    Ok(found.into_iter().map(row).collect())
+    Ok(found.into_iter().map(row).filter(|row| !row.suites.is_empty()).collect())
 }
 
 fn is_of_place(word: &str) -> bool {
@@ -71,7 +73,7 @@ fn further(words: &[&str]) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::{CLASSES, chosen, labels};
-    use crate::vm::matrix::{CHOSEN, ROWS};
+    use crate::vm::matrix::ROWS;
     use crate::vm::row::Row;
 
     const SUITES: &[&str] = &["felt", "harness", "hooks", "limits", "rootless", "sandbox"];
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_place_has_its_words() {
-        for label in ROWS.iter().chain(CHOSEN).flat_map(|row| labels(row.0)) {
+        for label in ROWS.iter().flat_map(|row| labels(row.0)) {
             assert_eq!(CLASSES.concat().iter().filter(|word| **word == label).count(), 1, "{label}");
         }
     }
@@ -97,7 +99,8 @@ mod tests {
         assert_eq!(names(&["EPERM", "hooks"]).len(), 2);
         assert_eq!(names(&["v1", "v2", "6.1"]).len(), 2);
         assert_eq!(names(&["systemd-v1"]), ["systemd-v1 6.1: felt limits"]);
-        assert_eq!(names(&[]).len(), ROWS.len());
+        assert_eq!(names(&["usual", "systemd"]), ["systemd 6.12: felt limits"]);
+        assert!(names(&["usual"]).len() < names(&[]).len());
         assert!(chosen(&["nonsense"], SUITES).unwrap_err().to_string().contains("nonsense"));
     }
 }
