@@ -84,7 +84,7 @@ fn last_lines(text: &str, count: usize) -> String {
 /// What stands before the table.
 const HEAD: &str = "# Platforms
 
-Written by `make test`; changes by hand are lost. Each column is a place: the machine of the last run, the same where
+Written by `make test-vm`; changes by hand are lost. Each column is a place: the machine of the last run, the same where
 system calls are missing (all newer ones, or another one each time, and the caller is told that there is no such call, or
 that it may not), and virtual machines. Each row is a program of tests. A cell counts the tests that passed; those that
 failed, or had nothing to test there, are named below. Where a cell is empty, the place decides nothing about the tests.
