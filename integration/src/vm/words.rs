@@ -76,7 +76,7 @@ mod tests {
     use crate::vm::matrix::ROWS;
     use crate::vm::row::Row;
 
-    const SUITES: &[&str] = &["felt", "harness", "hooks", "limits", "rootless", "sandbox"];
+    const SUITES: &[&str] = &["felt", "harness", "hooks", "limits", "rootless", "sandbox", "systemd_user"];
 
     fn names(words: &[&str]) -> Vec<String> {
         let name = |row: Row| format!("{}: {}", row.place, row.suites.join(" "));
@@ -98,8 +98,8 @@ mod tests {
         assert_eq!(names(&["users"]), ["v2 6.12, ordinary users: rootless"]);
         assert_eq!(names(&["EPERM", "hooks"]).len(), 2);
         assert_eq!(names(&["v1", "v2", "6.1"]).len(), 2);
-        assert_eq!(names(&["systemd-v1"]), ["systemd-v1 6.1: felt limits"]);
-        assert_eq!(names(&["usual", "systemd"]), ["systemd 6.12: felt limits"]);
+        assert_eq!(names(&["systemd-v1"]), ["systemd-v1 6.1: felt limits sandbox systemd_user"]);
+        assert_eq!(names(&["usual", "systemd"]), ["systemd 6.12: systemd_user"]);
         assert!(names(&["usual"]).len() < names(&[]).len());
         assert!(chosen(&["nonsense"], SUITES).unwrap_err().to_string().contains("nonsense"));
     }
