@@ -282,6 +282,21 @@ fn a_sandbox_that_knows_no_newer_calls_changes_nothing() {
 
 /// Each level runs the next one with the same binary.
 #[test]
+fn a_container_whose_process_is_not_seen_is_not_taken_for_a_dead_one() {
+    let test = Test::new();
+    let container = test.start(&test.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])));
+    let hide = format!("mount -t tmpfs none /proc/{}", container.pid);
+    let script =
+        format!("exec unshare --mount --propagation private sh -c '{hide} && exec \"$@\"' sh \"$@\"");
+    for verb in [&["delete", "--force"][..], &["delete"], &["state"]] {
+        let refused = test.call_by(&script, &[verb, &[&container.id]].concat()).run();
+        refused.fails_with(&["is there, but /proc/"]);
+    }
+    assert_eq!(container.status(), "running");
+    container.delete_by_force().ok();
+}
+
+#[test]
 fn containers_run_within_containers_three_levels_deep() {
     let test = Test::at(World::Unified);
     let runtime = text(&integration::runtime().path);

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, read};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 /// A process, so that neither a reused number nor a reboot can be mistaken for it. No clock that can be set is
 /// involved.
@@ -55,8 +55,27 @@ impl Identity {
         if self.pid <= 0 || self.boot_id != boot_id()? {
             return Ok(false);
         }
-        let stat = Stat::of(self.pid).doing(|| format!("cannot read /proc/{}/stat", self.pid))?;
-        Ok(stat.is_some_and(|stat| self.began_at(stat.start_time) && !stat.ended()))
+        let stat = || Stat::of(self.pid).doing(|| format!("cannot read /proc/{}/stat", self.pid));
+        let stat = match stat()? {
+            // Between the two looks the number may have been given to somebody else.
+            None if self.is_there() => stat()?.ok_or_else(|| self.hidden())?,
+            None => return Ok(false),
+            Some(stat) => stat,
+        };
+        Ok(self.began_at(stat.start_time) && !stat.ended())
+    }
+
+    /// Whether there is a process with this number that takes our signals.
+    fn is_there(&self) -> bool {
+        Pid::from_raw(self.pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+    }
+
+    /// It is not taken for dead because nothing is seen of it: its container would be forgotten while it lives.
+    fn hidden(&self) -> Error {
+        let pid = self.pid;
+        let doing =
+            format!("process {pid} of the container is there, but /proc/{pid} isn't: is a procfs on /proc?");
+        Error::System { doing, errno: Errno::NOENT }
     }
 }
 
