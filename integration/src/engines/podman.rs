@@ -128,7 +128,8 @@ impl Podman {
 
     /// The same for a build, which is given the container's cgroup itself and not a parent of it.
     pub fn build_cgroup(&self) -> String {
-        format!("{}/build", self.cgroup_parent())
+        let separator = if self.room.has_systemd() { ":buildah:" } else { "/" };
+        format!("{}{separator}build", self.cgroup_parent())
     }
 
     /// What `inspect` says with this format.

@@ -426,5 +426,5 @@ pub(crate) fn knobs(names: &[&str]) -> String {
 
 /// Whether this comes true in a while.
 pub(crate) fn soon(what: impl Fn() -> bool) -> bool {
-    integration::leaks::soon(Duration::from_secs(10), || what().then_some(())).is_some()
+    integration::leaks::soon(Duration::from_secs(30), || what().then_some(())).is_some()
 }

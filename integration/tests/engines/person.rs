@@ -112,7 +112,9 @@ fn another_user(person: &Person) {
 }
 
 fn without_cgroups(person: &Person) {
-    assert_eq!(person.run(&["--cgroups", "disabled"], &["echo", "ran"]).ok().stdout, "ran\n");
+    // Podman refuses a parent of what there isn't.
+    let run = ["run", "--rm", "--network", "none", "--cgroups", "disabled", IMAGE, "echo", "ran"];
+    assert_eq!(person.podman(&run).ok().stdout, "ran\n");
 }
 
 fn volumes(person: &Person) {
