@@ -1,5 +1,6 @@
 //! Errors: facts in types, one sentence each, written where all the facts are.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -222,20 +223,27 @@ impl fmt::Display for StepError {
 /// A text that quotes what others wrote, as it may stand in a sentence: on one line, and no terminal's master; of what
 /// is too long, both ends.
 fn one_line(text: &str) -> String {
-    const START: usize = 600;
-    const END: usize = 200;
-    let length = text.chars().count();
-    let cut = if length > START + END { START..length - END } else { length..length };
-    let mut line = String::with_capacity(text.len().min(2 * (START + END)));
-    for (place, letter) in text.chars().enumerate() {
-        match letter {
-            _ if place == cut.start && !cut.is_empty() => line.push('…'),
-            _ if cut.contains(&place) => {}
-            letter if letter.is_control() => line.extend(letter.escape_debug()),
-            letter => line.push(letter),
+    let mut line = String::new();
+    for letter in both_ends(text).chars() {
+        match letter.is_control() {
+            true => line.extend(letter.escape_debug()),
+            false => line.push(letter),
         }
     }
-    line
+    // What stands for a letter may be long.
+    both_ends(&line).into_owned()
+}
+
+fn both_ends(text: &str) -> Cow<'_, str> {
+    const START: usize = 600;
+    const END: usize = 200;
+    let place = |letter| text.char_indices().nth(letter).map(|(place, _)| place);
+    if place(START + END).is_none() {
+        return text.into();
+    }
+    let start = place(START).unwrap_or_default();
+    let end = text.char_indices().nth_back(END - 1).map_or(start, |(place, _)| place);
+    format!("{}…{}", text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default()).into()
 }
 
 /// libc's words for an errno, in the lower case in which engines look for them.
@@ -309,6 +317,12 @@ mod tests {
         let text = ConfigError::new("/x", format!("no {}; correct it", "é".repeat(1 << 20))).to_string();
         assert!(text.starts_with("config.json, /x: no éé") && text.ends_with("éé; correct it"), "{text}");
         assert!(text.contains("é…é") && text.chars().count() == 801, "{text}");
+    }
+
+    #[test]
+    fn what_stands_for_letters_counts() {
+        let text = ConfigError::new("/x", "\u{11}".repeat(700)).to_string();
+        assert!(text.starts_with(r"config.json, /x: \u{11}\u{11}") && text.chars().count() == 801, "{text}");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Reference {
         if self.is_newer(table, call.number, default) {
             return ENOSYS;
         }
-        let name = table.names().get(&call.number).map_or("", String::as_str);
+        let Some(name) = table.names().get(&call.number) else { return default };
         let entries = self.seccomp.syscalls().iter().flatten().filter(|entry| answer(entry) != default);
         let entries: Vec<_> = entries.collect();
         let named = |entry: &&&LinuxSyscall| entry.names().iter().any(|other| other == name);
