@@ -42,7 +42,7 @@ help:
 	@echo 'make test     checks everything'
 	@echo 'make test-engines  the part of it that drives engines; ARGS="docker exec" runs the cases with these words'
 	@echo 'make test-mutants  takes one defence after the other out of a copy, and sees whether a test notices; ARGS chooses'
-	@echo 'make test-vm  runs them in virtual machines too; ARGS="v2 6.12 limits" runs those with these words, ARGS=guests all in'
+	@echo 'make test-vm  runs them without newer calls and in virtual machines too; ARGS="v2 6.12 limits" runs those with these words, ARGS=guests all in'
 	@echo '              virtual machines, ARGS="usual guests" what decides most, in eleven minutes'
 	@echo 'make test-long  runs each race for a way out of a container 10000 times, and both resolvers on 100000 trees'
 	@echo 'make test-faults  kills commands and lets their calls fail, at every system call; ARGS="create hooks fault=kill" chooses'

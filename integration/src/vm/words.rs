@@ -58,7 +58,7 @@ fn fits(place: Place, words: &[&str]) -> bool {
 fn labels(place: Place) -> Vec<&'static str> {
     match place {
         Place::Host => vec!["host"],
-        Place::WithoutAll(errno) | Place::WithoutEach(errno) => vec!["host", told(errno)],
+        Place::WithoutAll(errno) | Place::WithoutEach(errno) => vec![told(errno)],
         Place::Guest(world, kernel) => vec!["guests", world.name(), kernel.name()],
         Place::Users(kernel) => vec!["guests", "users", kernel.name()],
     }
@@ -94,8 +94,7 @@ mod tests {
     fn words_choose() {
         assert_eq!(names(&["systemd", "6.12", "hooks"]), ["systemd 6.12: hooks"]);
         assert_eq!(names(&["v1", "newest", "limits", "felt"]), ["v1 newest: limits felt"]);
-        assert_eq!(names(&["host"])[0], format!("host: {}", SUITES.join(" ")));
-        assert_eq!(names(&["host", "EPERM"]), names(&["EPERM"]));
+        assert_eq!(names(&["host"]), [format!("host: {}", SUITES.join(" "))]);
         assert_eq!(names(&["users"]), ["v2 6.12, ordinary users: rootless"]);
         assert_eq!(names(&["EPERM", "hooks"]).len(), 2);
         assert_eq!(names(&["v1", "v2", "6.1"]).len(), 2);

@@ -68,13 +68,13 @@ fn remove(place: &Place, deadline: Instant) -> Result<()> {
     loop {
         match removed {
             Ok(()) => return Ok(()),
-            Err(errno) if is_gone(errno) => return Ok(()),
-            Err(Errno::BUSY | Errno::NOTEMPTY) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::BUSY | Errno::NOTEMPTY | Errno::NODEV) => {}
             Err(errno) => return Err(errno).doing(|| format!("cannot remove the cgroup {}", path.display())),
         }
         removed = remove_tree(&path);
         let left = deadline.saturating_duration_since(Instant::now());
-        if matches!(removed, Err(Errno::BUSY | Errno::NOTEMPTY)) {
+        if matches!(removed, Err(Errno::BUSY | Errno::NOTEMPTY | Errno::NODEV)) {
             if left.is_zero() {
                 return Err(leftover(place));
             }
