@@ -296,7 +296,8 @@ impl Children {
             Fault::KillAfter if here => self.owe(pid, Pending::Kill),
             Fault::Error(errno, lasting) => {
                 let point = aim.reference.calls.get(aim.point.ordinal - 1).map(|call| call.1);
-                let is_struck = here || lasting == Lasting::Always && point == Some(number);
+                // Where the trace has drifted it may be a call that can't fail so.
+                let is_struck = point == Some(number) && (here || lasting == Lasting::Always);
                 // What it has to say about all this must be heard.
                 let speaks = number == libc::SYS_write as u64 && arguments[0] == 2;
                 // A limit of one's own can always be asked for.
