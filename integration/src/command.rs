@@ -100,6 +100,18 @@ impl Outcome {
     }
 }
 
+/// Insists on a refusal in one line, which says one of these words.
+///
+/// # Panics
+/// When the command succeeded, was killed, or said something else, or more.
+#[track_caller]
+pub fn is_refused(outcome: Outcome, words: &[&str]) {
+    let outcome = outcome.fails_with(words);
+    assert!(matches!(outcome.exit, Exit::Code(_)), "{outcome:#?}");
+    assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "{outcome:#?}");
+    assert!(!outcome.stderr.contains("panicked"), "{outcome:#?}");
+}
+
 /// A command to be run; its output goes to files, because a container may outlive the command and keep it open.
 #[derive(Debug)]
 pub struct Call {

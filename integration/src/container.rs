@@ -46,6 +46,11 @@ impl<'a> Container<'a> {
         container
     }
 
+    /// The test that has made it.
+    pub(crate) fn test(&self) -> &'a Test {
+        self.test
+    }
+
     /// Runs a command of the runtime whose only further argument is the id.
     pub fn command(&self, verb: &[&str]) -> Outcome {
         self.test.runtime(&[verb, &[&self.id]].concat())

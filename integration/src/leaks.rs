@@ -93,7 +93,8 @@ pub fn reap_orphans(test: &Test) {
 /// its credentials hold keyrings until it is collected.
 fn ended_strangers() -> BTreeSet<i32> {
     let us = rustix::process::getpid().as_raw_nonzero().get();
-    let ended = users().filter(|stat| stat.ppid == us && stat.state == 'Z' && !command::is_claimed(stat.pid));
+    let ended = user_processes()
+        .filter(|stat| stat.ppid == us && stat.state == 'Z' && !command::is_claimed(stat.pid));
     ended.map(|stat| stat.pid).collect()
 }
 
@@ -172,11 +173,11 @@ fn processes(test: &Test) -> Vec<i32> {
 /// in one of its bundles.
 fn all_of(test: &Test) -> impl Iterator<Item = Stat> {
     let us = rustix::process::getpid().as_raw_nonzero().get();
-    users().filter(move |stat| stat.pid != us && is_of(stat, us, test))
+    user_processes().filter(move |stat| stat.pid != us && is_of(stat, us, test))
 }
 
 /// All processes but the kernel's own, of which a machine has many.
-fn users() -> impl Iterator<Item = Stat> {
+fn user_processes() -> impl Iterator<Item = Stat> {
     const KERNEL_THREAD: u32 = 0x0020_0000;
     let all = procfs::process::all_processes().into_iter().flatten().flatten();
     all.filter_map(|process| process.stat().ok()).filter(|stat| stat.flags & KERNEL_THREAD == 0)

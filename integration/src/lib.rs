@@ -39,6 +39,7 @@ pub mod smallest;
 pub mod terminal;
 pub mod test;
 pub mod tmux;
+pub mod units;
 pub mod user;
 pub mod vm;
 pub mod world;

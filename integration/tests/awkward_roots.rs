@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use integration::bundle::{mount, shell};
+use integration::command::is_refused;
 use integration::test::text;
 use integration::{Bundle, Outcome, Test};
 use serde_json::{Value, json};
@@ -27,14 +28,6 @@ fn fine(test: &Test, edit: impl FnOnce(&mut Value)) -> Bundle {
 #[track_caller]
 fn is_fine(outcome: Outcome) {
     assert_eq!(outcome.ok().stdout, "fine\n");
-}
-
-/// One line, which names what was asked for.
-#[track_caller]
-fn is_refused(outcome: Outcome, words: &[&str]) {
-    let outcome = outcome.fails_with(words);
-    assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "{outcome:#?}");
-    assert!(!outcome.stderr.contains("panicked"), "{outcome:#?}");
 }
 
 #[test]

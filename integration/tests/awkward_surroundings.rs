@@ -4,6 +4,7 @@
 use std::fs;
 
 use integration::bundle::{mount, namespace, shell};
+use integration::command::is_refused;
 use integration::expected::CAPABILITIES;
 use integration::foretold::{self, Caller, Case};
 use integration::test::text;
@@ -49,15 +50,6 @@ fn fine(test: &Test) -> Bundle {
 #[track_caller]
 fn is_fine(outcome: Outcome) {
     assert_eq!(outcome.ok().stdout, "fine\n");
-}
-
-/// One line, which says one of these words.
-#[track_caller]
-fn is_refused(outcome: Outcome, words: &[&str]) {
-    let outcome = outcome.fails_with(words);
-    assert!(matches!(outcome.exit, Exit::Code(_)), "{outcome:#?}");
-    assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "{outcome:#?}");
-    assert!(!outcome.stderr.contains("panicked"), "{outcome:#?}");
 }
 
 /// Fine, or refused with one of these words.
@@ -280,7 +272,6 @@ fn a_sandbox_that_knows_no_newer_calls_changes_nothing() {
     }
 }
 
-/// Each level runs the next one with the same binary.
 #[test]
 fn a_container_whose_process_is_not_seen_is_not_taken_for_a_dead_one() {
     let test = Test::new();
@@ -296,6 +287,7 @@ fn a_container_whose_process_is_not_seen_is_not_taken_for_a_dead_one() {
     container.delete_by_force().ok();
 }
 
+/// Each level runs the next one with the same binary.
 #[test]
 fn containers_run_within_containers_three_levels_deep() {
     let test = Test::at(World::Unified);

@@ -55,7 +55,6 @@ fn fill(mebibytes: u64) -> String {
     format!("dd if=/dev/zero of=/dev/null bs={mebibytes}M count=1 2>/dev/null; echo $?")
 }
 
-/// Whether the machine has swap.
 #[test]
 fn who_takes_too_much_memory_is_killed_and_counted() {
     with("memory", |test| {

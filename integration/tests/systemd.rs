@@ -7,7 +7,8 @@ use std::process::Command;
 use integration::command::{DEADLINE, end};
 use integration::killer;
 use integration::test::text;
-use integration::{Bundle, Container, Kind, Outcome, Test, leaks, runtime};
+use integration::units::{self, alone, create, exec, feels_its_limits, start};
+use integration::{Bundle, Container, Kind, Test, leaks, runtime};
 use serde_json::{Value, json};
 
 /// A test where systemd runs.
@@ -19,27 +20,12 @@ fn test_with_systemd() -> Option<Test> {
     runs.then(Test::new)
 }
 
-/// A bundle whose unit is `MARK-NAME.scope` in the usual slice, and the unit's name.
+/// A bundle, and the name of its unit.
 fn bundle(test: &Test, edit: impl FnOnce(&mut Value)) -> (Bundle, String) {
-    let name = test.fresh();
-    let bundle = test.bundle(|config| {
+    units::bundle(test, |config| {
         config["process"]["args"] = json!(["/bin/sleep", "1000"]);
-        config["linux"]["cgroupsPath"] = json!(format!(":{}:{name}", test.mark));
         edit(config);
-    });
-    (bundle, format!("{}-{name}.scope", test.mark))
-}
-
-fn try_create(test: &Test, bundle: &Bundle, id: &str) -> Outcome {
-    test.runtime(&["--systemd-cgroup", "create", "--bundle", &text(&bundle.path), id])
-}
-
-/// Made with the flag, which nothing after it gets.
-fn start<'a>(test: &'a Test, bundle: &Bundle) -> Container<'a> {
-    let id = test.fresh();
-    let container = Container::of(test, &id, try_create(test, bundle, &id).ok());
-    container.start().ok();
-    container
+    })
 }
 
 fn systemctl(arguments: &[&str]) -> String {
@@ -172,15 +158,6 @@ fn updates_survive_what_happens_to_systemd() {
     nothing_is_left(&test);
 }
 
-/// Waits for the end of processes that earlier commands have left.
-fn alone(container: &Container<'_>) {
-    // The container's own program, and a child of it.
-    let usual = 2;
-    let count = || container.cgroup_file("pids", "pids.current").and_then(|text| text.parse::<u32>().ok());
-    let alone = || count().is_some_and(|count| count <= usual).then_some(());
-    leaks::soon(DEADLINE, alone).expect("the others end");
-}
-
 #[test]
 fn limits_are_felt_whatever_happens_to_systemd() {
     const MIB: u64 = 1 << 20;
@@ -193,7 +170,6 @@ fn limits_are_felt_whatever_happens_to_systemd() {
         config["linux"]["resources"]["pids"] = json!({"limit": 10});
     });
     let container = start(&test, &bundle);
-    let inside = |script: &str| test.runtime(&["exec", &container.id, "/bin/sh", "-c", script]);
     let throttled = || {
         let text = container.cgroup_file("cpu", "cpu.stat").unwrap_or_default();
         let count = text.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.parse::<u64>().ok());
@@ -201,18 +177,10 @@ fn limits_are_felt_whatever_happens_to_systemd() {
     };
     let feel = || {
         alone(&container);
-        let taken = |mebibytes| {
-            let script = format!("dd if=/dev/zero of=/dev/null bs={mebibytes}M count=1 2>/dev/null; echo $?");
-            inside(&script)
-        };
-        let (few, many) = (taken(8), taken(100));
-        assert_eq!((few.stdout.trim(), many.stdout.trim()), ("0", "137"), "{few:#?} {many:#?}");
         let before = throttled();
-        inside("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done").ok();
+        exec(&container, "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done").ok();
         assert!(throttled() > before, "nobody was slowed down");
-        // The shell ends when it can't have another process.
-        let forks = "(for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; echo all) 2>/dev/null";
-        assert_eq!(inside(forks).stdout, "", "more processes than allowed");
+        feels_its_limits(&container);
     };
     feel();
     upset_systemd();
@@ -303,7 +271,7 @@ fn a_unit_of_others_is_left_alone() {
         .expect("systemd-run can be run");
     let active = leaks::soon(DEADLINE, || (property(&unit, "ActiveState") == "active").then_some(()));
     active.expect("the other unit runs");
-    try_create(&test, &bundle, "c").fails_with(&[&unit, "not empty"]);
+    create(&test, &bundle, "c").fails_with(&[&unit, "not empty"]);
     test.runtime(&["delete", "--force", "c"]).ok();
     assert_eq!(property(&unit, "ActiveState"), "active");
     systemctl(&["stop", &unit]);
@@ -368,7 +336,7 @@ fn annotations_set_what_is_harmless_and_nothing_else() {
         let (bundle, unit) = bundle(&test, |config| {
             config["annotations"] = json!({format!("org.systemd.property.{name}"): value});
         });
-        try_create(&test, &bundle, "c").fails_with(&[&format!("/annotations/org.systemd.property.{name}")]);
+        create(&test, &bundle, "c").fails_with(&[&format!("/annotations/org.systemd.property.{name}")]);
         assert_eq!(property(&unit, "LoadState"), "not-found");
     }
 }

@@ -6,8 +6,9 @@ use integration::bundle::shell;
 use integration::command::{DEADLINE, end};
 use integration::login::{self, Login};
 use integration::test::text;
+use integration::units::{self, feels_its_limits};
 use integration::user::mapped;
-use integration::{Bundle, Container, Outcome, Test, killer, leaks};
+use integration::{Bundle, Container, Test, killer, leaks};
 use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
@@ -23,28 +24,18 @@ fn test_of_login() -> Option<Test> {
     }
 }
 
-/// A bundle whose unit is `MARK-NAME.scope` in the usual slice, and the unit's name.
+/// A bundle of his, and the name of its unit.
 fn bundle(test: &Test, edit: impl FnOnce(&mut Value)) -> (Bundle, String) {
-    let name = test.fresh();
-    let bundle = test.bundle(|config| {
+    units::bundle(test, |config| {
         mapped(config, login::ids());
         // The shell stays, and collects what others leave.
         shell(config, "echo up; sleep 1000; true");
-        config["linux"]["cgroupsPath"] = json!(format!(":{}:{name}", test.mark));
         edit(config);
-    });
-    (bundle, format!("{}-{name}.scope", test.mark))
+    })
 }
 
-fn create(test: &Test, bundle: &Bundle, id: &str) -> Outcome {
-    test.runtime(&["--systemd-cgroup", "create", "--bundle", &text(&bundle.path), id])
-}
-
-/// Made with the flag, which nothing after it gets.
 fn start<'a>(test: &'a Test, bundle: &Bundle) -> Container<'a> {
-    let id = test.fresh();
-    let container = Container::of(test, &id, create(test, bundle, &id).ok());
-    container.start().ok();
+    let container = units::start(test, bundle);
     container.has_said("up");
     container
 }
@@ -72,10 +63,6 @@ fn upset_systemd(test: &Test) {
     systemctl(test, &["restart", "dbus"]);
 }
 
-fn exec(test: &Test, container: &Container<'_>, script: &str) -> Outcome {
-    test.runtime(&["exec", &container.id, "/bin/sh", "-c", script])
-}
-
 #[test]
 fn his_own_systemd_makes_the_unit_and_forgets_it() {
     let Some(test) = test_of_login() else { return };
@@ -92,15 +79,6 @@ fn his_own_systemd_makes_the_unit_and_forgets_it() {
     nothing_is_left(&test);
 }
 
-/// Waits for the end of processes that earlier commands have left.
-fn alone(container: &Container<'_>) {
-    // The container's own program, and a child of it.
-    let usual = 2;
-    let count = || container.cgroup_file("pids", "pids.current").and_then(|text| text.parse::<u32>().ok());
-    let alone = || count().is_some_and(|count| count <= usual).then_some(());
-    leaks::soon(DEADLINE, alone).expect("the others end");
-}
-
 #[test]
 fn limits_are_felt_whatever_happens_to_his_systemd() {
     let Some(test) = test_of_login() else { return };
@@ -110,22 +88,10 @@ fn limits_are_felt_whatever_happens_to_his_systemd() {
         config["linux"]["resources"]["cpu"] = json!({"quota": 20000, "period": 100_000});
     });
     let container = start(&test, &bundle);
-    let feel = || {
-        alone(&container);
-        let fill = |mebibytes| {
-            let script = format!("dd if=/dev/zero of=/dev/null bs={mebibytes}M count=1 2>/dev/null; echo $?");
-            exec(&test, &container, &script)
-        };
-        let (few, many) = (fill(8), fill(100));
-        assert_eq!((few.stdout.trim(), many.stdout.trim()), ("0", "137"), "{few:#?} {many:#?}");
-        // The shell ends when it can't have another process.
-        let forks = "(for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; echo all) 2>/dev/null";
-        assert_eq!(exec(&test, &container, forks).stdout, "", "more processes than allowed");
-    };
-    feel();
+    feels_its_limits(&container);
     assert_eq!(container.cgroup_file("cpu", "cpu.max").as_deref(), Some("20000 100000"));
     upset_systemd(&test);
-    feel();
+    feels_its_limits(&container);
     test.runtime(&["update", "--memory", "16777216", "--pids-limit", "30", &container.id]).ok();
     assert_eq!(container.cgroup_file("memory", "memory.max").as_deref(), Some("16777216"));
     assert_eq!(property(&test, &unit, "TasksMax"), "30");

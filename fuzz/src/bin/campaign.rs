@@ -77,6 +77,7 @@ fn build(name: &str) -> Option<PathBuf> {
         .arg("--target-dir")
         .arg(&place)
         .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
+        // In the place of the workspace's own, which link statically.
         .env("RUSTFLAGS", "-Crelocation-model=pic")
         .status();
     let program = place.join(triple).join("debug").join(name);

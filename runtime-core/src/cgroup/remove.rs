@@ -69,12 +69,12 @@ fn remove(place: &Place, deadline: Instant) -> Result<()> {
         match removed {
             Ok(()) => return Ok(()),
             Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::BUSY | Errno::NOTEMPTY | Errno::NODEV) => {}
+            Err(errno) if is_held(errno) => {}
             Err(errno) => return Err(errno).doing(|| format!("cannot remove the cgroup {}", path.display())),
         }
         removed = remove_tree(&path);
         let left = deadline.saturating_duration_since(Instant::now());
-        if matches!(removed, Err(Errno::BUSY | Errno::NOTEMPTY | Errno::NODEV)) {
+        if removed.is_err_and(is_held) {
             if left.is_zero() {
                 return Err(leftover(place));
             }
@@ -82,6 +82,11 @@ fn remove(place: &Place, deadline: Instant) -> Result<()> {
             pause = (pause * 2).min(Duration::from_millis(100));
         }
     }
+}
+
+/// Whether a directory is there still, for a moment or longer. It may say that its cgroup is gone while it is there.
+fn is_held(errno: Errno) -> bool {
+    matches!(errno, Errno::BUSY | Errno::NOTEMPTY | Errno::NODEV)
 }
 
 fn remove_tree(path: &Path) -> rustix::io::Result<()> {

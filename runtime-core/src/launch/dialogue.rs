@@ -196,7 +196,8 @@ mod tests {
         let (former, lives) = process();
         drop(lives);
         assert_eq!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::End);
-        drop(newborn);
+        says(&newborn, Report::AtBarrier { step: 8 });
+        assert_ne!(dialogue.hear_of_newborn(former.as_fd()).unwrap().0, Heard::Born { step: 8, pid: 9 });
     }
 
     #[test]

@@ -80,9 +80,10 @@ fn end(child: &OwnedFd) {
 /// Waits for the end of a child that was born by this one and that nobody has told us of: it is in the other's process
 /// group, and ends by itself when the dialogue does. As long as it isn't reaped, a container that it is in can't end.
 fn reap_unannounced(pid: u32) {
+    // Without a number it would be our own group.
+    let Some(group) = Pid::from_raw(pid.cast_signed()) else { return };
     let deadline = Instant::now() + DEATH;
-    let group = || WaitId::Pgid(Pid::from_raw(pid.cast_signed()));
-    while let Ok(None) = waitid(group(), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+    while let Ok(None) = waitid(WaitId::Pgid(Some(group)), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
         && Instant::now() < deadline
     {
         rest(Duration::from_millis(1));
