@@ -141,18 +141,29 @@ impl Connection {
         }
     }
 
-    /// Waits for the end of a job: its result.
-    pub(super) fn end_of(&mut self, job: &str) -> Result<String> {
+    /// Waits for the end of a job: its result; none after a while without a word.
+    pub(super) fn end_of(&mut self, job: &str, silence: Duration) -> Result<Option<String>> {
         loop {
-            while let Some((ended, result)) = self.ended.pop_front() {
-                if ended == job {
-                    return Ok(result);
-                }
+            if let Some(result) = self.heard_of(job) {
+                return Ok(Some(result));
             }
-            if let Message::JobRemoved { job, result } = self.next()? {
-                self.ended.push_back((job, result));
+            let whole = self.deadline;
+            self.deadline = whole.min(Instant::now() + silence);
+            let next = self.next();
+            self.deadline = whole;
+            match next {
+                Ok(Message::JobRemoved { job, result }) => self.ended.push_back((job, result)),
+                Ok(_) => {}
+                Err(Problem::Late) if Instant::now() < whole => return Ok(None),
+                Err(problem) => return Err(problem),
             }
         }
+    }
+
+    /// How a job ended, if that was told.
+    pub(super) fn heard_of(&mut self, job: &str) -> Option<String> {
+        let place = self.ended.iter().position(|(ended, _)| ended == job)?;
+        self.ended.remove(place).map(|(_, result)| result)
     }
 
     fn next(&mut self) -> Result<Message> {

@@ -14,6 +14,8 @@ use crate::sys::process::rest;
 
 /// How long systemd may take for one thing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nothing may be heard of a job before it is asked for.
+const SILENCE: Duration = Duration::from_millis(500);
 /// Between two attempts to reach it while it, or its bus, is being restarted.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -99,7 +101,7 @@ impl Unit {
                 }
                 job => job,
             };
-            connection.end_of(&job?)
+            self.end_of(connection, &job?)
         });
         match started {
             Ok(result) if result == "done" => Ok(()),
@@ -139,7 +141,7 @@ impl Unit {
             self.listen(connection)?;
             let arguments = Writer::default().text(&self.name).text("replace");
             let job = self.job(connection, "StopUnit", "ss", arguments)?;
-            connection.end_of(&job)?;
+            self.end_of(connection, &job)?;
             // A unit that failed would stay, and be in the way of the next one with its name.
             match self.call(connection, "ResetFailedUnit", "s", Writer::default().text(&self.name)) {
                 Err(Problem::Refused(..)) => Ok(()),
@@ -202,6 +204,35 @@ impl Unit {
             // Systemd itself tells everything to those who talk to it.
             Err(Problem::Refused(..)) => Ok(()),
             subscribed => subscribed.map(drop),
+        }
+    }
+
+    /// Waits for the end of a job: its result. Systemd, while it is reloaded or its bus is restarted, may forget who
+    /// wants to hear of it: where nothing is told, it is asked.
+    fn end_of(&self, connection: &mut Connection, job: &str) -> Answer<String> {
+        loop {
+            if let Some(result) = connection.end_of(job, SILENCE)? {
+                return Ok(result);
+            }
+            match get(connection, job, "org.freedesktop.systemd1.Job", "State") {
+                // It ended meanwhile: what is told of that comes before this answer.
+                Err(Problem::Refused(..)) => match connection.heard_of(job) {
+                    Some(result) => return Ok(result),
+                    None => return self.untold(connection),
+                },
+                still_there => drop(still_there?),
+            }
+        }
+    }
+
+    /// The result of a job that ended, from what the unit is now.
+    fn untold(&self, connection: &mut Connection) -> Answer<String> {
+        let object = names::object(&self.name);
+        match get(connection, &object, "org.freedesktop.systemd1.Unit", "ActiveState") {
+            Ok(state) if state == "active" => Ok("done".into()),
+            Ok(state) => Ok(state),
+            Err(Problem::Refused(..)) => Ok("inactive".into()),
+            Err(problem) => Err(problem),
         }
     }
 

@@ -103,6 +103,7 @@ fn answer(said: Said, to: u32) -> Vec<u8> {
 
 const EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const GONE: &str = "org.freedesktop.systemd1.NoSuchUnit";
+const UNKNOWN: &str = "org.freedesktop.DBus.Error.UnknownObject";
 const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
 
 /// What a connection over a bus begins with.
@@ -135,6 +136,26 @@ fn the_end_of_a_job_may_be_told_before_its_beginning() {
     let job = vec![Removed("/job/2", "done"), Job("/job/2")];
     let played = play("bus", vec![over_bus(vec![("StartTransientUnit", job)])]);
     assert_eq!(start(&played), Ok(()));
+}
+
+#[test]
+fn a_job_of_which_nothing_is_told_is_asked_for() {
+    let end = |after: Script| {
+        over_bus([("StartTransientUnit", vec![Job("/job/2")])].into_iter().chain(after).collect())
+    };
+    let there = || ("Get", vec![Text("running")]);
+    for (state, wanted) in [
+        ("active", Ok(())),
+        (
+            "failed",
+            Err("true systemd can't make the unit x.scope: the job to start it ended with \"failed\"".into()),
+        ),
+    ] {
+        let script = vec![there(), ("Get", vec![Refused(UNKNOWN)]), ("Get", vec![Text(state)])];
+        assert_eq!(start(&play("bus", vec![end(script)])), wanted);
+    }
+    let told_late = vec![there(), ("Get", vec![Removed("/job/2", "done"), Refused(UNKNOWN)])];
+    assert_eq!(start(&play("bus", vec![end(told_late)])), Ok(()));
 }
 
 #[test]
@@ -194,6 +215,10 @@ fn a_unit_that_is_gone_is_stopped() {
     let stopped = vec![Job("/job/1"), Removed("/job/1", "done")];
     let script = vec![("StopUnit", stopped), ("ResetFailedUnit", vec![Refused(GONE)])];
     let played = play("bus", vec![over_bus(script)]);
+    played.unit.stop().unwrap();
+    let untold = ["StopUnit", "Get", "Get", "ResetFailedUnit"].into_iter();
+    let untold = untold.zip([Job("/job/1"), Refused(UNKNOWN), Refused(UNKNOWN), Refused(GONE)]);
+    let played = play("bus", vec![over_bus(untold.map(|(name, said)| (name, vec![said])).collect())]);
     played.unit.stop().unwrap();
     let nobody = Unit { bus: Bus::User("unix:path=/nonexistent".into()), ..played.unit.clone() };
     nobody.stop().unwrap();
