@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::kernels::Kernel;
 use super::{Image, World, disks, qemu};
@@ -48,7 +48,8 @@ impl Guest {
     /// Returns the job's exit status.
     ///
     /// # Errors
-    /// When the machine can't be started, or ended before the job did; with the end of what its kernel said.
+    /// When the machine can't be started, or ended before the job did; with the end of what its kernel said. The kind is
+    /// `TimedOut` if its clock stood still, which is no fault of the job.
     pub fn run(&self, job: &Job, mut said: impl Write + Send) -> io::Result<u8> {
         let place = Place::new()?;
         disks::text(&place.0.join("script"), &job.script)?;
@@ -59,7 +60,7 @@ impl Guest {
         let output = machine.stdout.take();
         thread::scope(|scope| {
             scope.spawn(move || output.map(|mut output| io::copy(&mut output, &mut said)));
-            if !ends_within(machine.id().cast_signed(), job.time) {
+            if !ends(machine.id().cast_signed(), &place.0, job.time) {
                 machine.kill()?;
             }
             machine.wait()
@@ -76,10 +77,28 @@ impl Guest {
         let lines: Vec<_> = said.lines().collect();
         let last = lines.iter().skip(lines.len().saturating_sub(40)).copied().collect::<Vec<_>>().join("\n");
         let (world, kernel) = (self.world.name(), self.kernel.name());
-        io::Error::other(format!(
-            "the guest ({world}, {kernel}) ended, or was ended, before its job:\n{last}"
-        ))
+        let kind = if has_lost_its_clock(place) { io::ErrorKind::TimedOut } else { io::ErrorKind::Other };
+        let what = format!("the guest ({world}, {kernel}) ended, or was ended, before its job:\n{last}");
+        io::Error::new(kind, what)
     }
+}
+
+/// Waits for a machine's end; false when its time is up, or time stands still in it.
+fn ends(pid: i32, place: &Path, time: Duration) -> bool {
+    const GLANCE: Duration = Duration::from_secs(2);
+    let deadline = Instant::now() + time;
+    while !ends_within(pid, GLANCE) {
+        if Instant::now() > deadline || has_lost_its_clock(place) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether the kernel says that a processor has no ticks any more, which happens to emulated ones now and then.
+fn has_lost_its_clock(place: &Path) -> bool {
+    let console = fs::read(place.join("console")).unwrap_or_default();
+    String::from_utf8_lossy(&console).contains("Possible timer handling issue")
 }
 
 /// A directory that is removed with all that is in it.
@@ -99,5 +118,27 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::{Place, ends};
+
+    #[test]
+    fn a_machine_whose_clock_stands_still_is_not_waited_for() {
+        let place = Place::new().unwrap();
+        let console = "rcu: \tPossible timer handling issue on cpu=1 timer-softirq=10\n";
+        fs::write(place.0.join("console"), console).unwrap();
+        let mut machine = Command::new("sleep").arg("100").spawn().unwrap();
+        let (pid, start) = (machine.id().cast_signed(), Instant::now());
+        assert!(!ends(pid, &place.0, Duration::from_secs(90)));
+        machine.kill().unwrap();
+        machine.wait().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(30) && ends(pid, &place.0, Duration::from_secs(90)));
     }
 }

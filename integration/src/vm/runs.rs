@@ -93,9 +93,15 @@ fn in_guest(row: &Row, disk: &Path) -> io::Result<Vec<u8>> {
          mkdir -p '{SOURCE}/../' && mkdir -p '{SOURCE}' && cp -r /vm/source/. '{SOURCE}/'\n{}",
         row.script(|suite| format!("/vm/bin/deps/{suite}"))
     );
-    let mut said = Vec::new();
     let guest: Guest = row.guest().ok_or(io::ErrorKind::InvalidInput)?;
-    let ended = guest.run(&Job { script, files: disk.to_owned(), time: row.time() }, &mut said);
+    let job = Job { script, files: disk.to_owned(), time: row.time() };
+    let mut said = Vec::new();
+    let mut ended = guest.run(&job, &mut said);
+    // Another one has a clock that goes.
+    if ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        said.clear();
+        ended = guest.run(&job, &mut said);
+    }
     if let Err(error) = ended {
         said.extend(format!("\n=== suite (guest)\n{error}\n=== status 1\n").into_bytes());
     }
