@@ -68,6 +68,10 @@ impl fmt::Display for Problem {
     }
 }
 
+/// How long one answer may take. A question can get lost while systemd is being reloaded or its bus restarted, though the
+/// connection lives on; so it is put again then.
+const ANSWER: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+
 pub(super) type Result<T> = std::result::Result<T, Problem>;
 
 /// An open connection.
@@ -90,8 +94,26 @@ impl Connection {
         let direct = address.ends_with("/systemd/private");
         let (input, ended) = (Vec::new(), VecDeque::new());
         let mut connection = Connection { socket, deadline, number: 0, input, ended, direct };
-        connection.log_in()?;
+        connection.answered(Self::log_in)?;
         Ok(connection)
+    }
+
+    /// What takes longer than an answer may counts as lost.
+    fn answered<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        match self.within(ANSWER, act) {
+            Err(late @ Problem::Late) if Instant::now() < self.deadline => {
+                Err(Problem::Lost(late.to_string()))
+            }
+            answer => answer,
+        }
+    }
+
+    fn within<T>(&mut self, time: Duration, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let whole = self.deadline;
+        self.deadline = whole.min(Instant::now() + time);
+        let done = act(self);
+        self.deadline = whole;
+        done
     }
 
     /// Without a name: the kernel says who we are, also where our ids are others than there (in a user namespace).
@@ -131,6 +153,10 @@ impl Connection {
         let number = self.number;
         let method = Method { destination: if self.direct { "" } else { method.destination }, ..*method };
         self.send(&message::call(number, &method, arguments))?;
+        self.answered(|connection| connection.answer_to(number))
+    }
+
+    fn answer_to(&mut self, number: u32) -> Result<Vec<u8>> {
         loop {
             match self.next()? {
                 Message::Answer { to, body } if to == number => return Ok(body),
@@ -147,14 +173,10 @@ impl Connection {
             if let Some(result) = self.heard_of(job) {
                 return Ok(Some(result));
             }
-            let whole = self.deadline;
-            self.deadline = whole.min(Instant::now() + silence);
-            let next = self.next();
-            self.deadline = whole;
-            match next {
+            match self.within(silence, Self::next) {
                 Ok(Message::JobRemoved { job, result }) => self.ended.push_back((job, result)),
                 Ok(_) => {}
-                Err(Problem::Late) if Instant::now() < whole => return Ok(None),
+                Err(Problem::Late) if Instant::now() < self.deadline => return Ok(None),
                 Err(problem) => return Err(problem),
             }
         }

@@ -95,6 +95,9 @@ impl Unit {
             self.listen(connection)?;
             let job = match self.begin(connection, &properties) {
                 Err(Problem::Refused(name, _)) if name.ends_with(".UnitExists") => {
+                    if again && self.holds(pid) {
+                        return Ok("done".into());
+                    }
                     // It may have failed before, and lie there dead.
                     _ = self.call(connection, "ResetFailedUnit", "s", Writer::default().text(&self.name));
                     self.begin(connection, &properties)

@@ -23,11 +23,13 @@ enum Said {
     /// An answer with a property.
     Text(&'static str),
     Error(&'static str),
+    /// Nothing until the other end hangs up.
+    Silence,
     /// The end of a job, and how it ended.
     Removed(&'static str, &'static str),
 }
 
-use Said::{Done, Error as Refused, Job, Removed, Text};
+use Said::{Done, Error as Refused, Job, Removed, Silence, Text};
 
 struct Played {
     unit: Unit,
@@ -67,6 +69,10 @@ fn follow(mut stream: UnixStream, script: Script) {
         let (number, method) = called(&call(&mut stream)).unwrap();
         assert_eq!(method, name);
         for said in saying {
+            if matches!(said, Silence) {
+                assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+                break;
+            }
             // It may not be listened to any more.
             _ = stream.write_all(&answer(said, number));
         }
@@ -90,7 +96,7 @@ fn call(stream: &mut UnixStream) -> Vec<u8> {
 fn answer(said: Said, to: u32) -> Vec<u8> {
     let body = Writer::default();
     match said {
-        Done => sent(2, &[], to, body),
+        Done | Silence => sent(2, &[], to, body),
         Job(job) => sent(2, &[(8, "g", "o")], to, body.text(job)),
         Text(text) => sent(2, &[(8, "g", "v")], to, body.variant(text)),
         Refused(name) => sent(3, &[(4, "s", name), (8, "g", "s")], to, body.text("no.")),
@@ -188,6 +194,17 @@ fn what_a_broken_connection_interrupts_is_asked_for_again() {
     let job = vec![Job("/job/2"), Removed("/job/2", "done")];
     let played = play("bus", vec![lost, absent, over_bus(vec![("StartTransientUnit", job)])]);
     assert_eq!(start(&played), Ok(()));
+}
+
+#[test]
+fn what_is_not_answered_is_asked_again() {
+    let silent = over_bus(vec![("StartTransientUnit", vec![Silence])]);
+    let job = vec![Job("/job/2"), Removed("/job/2", "done")];
+    let played = play("bus", vec![silent, over_bus(vec![("StartTransientUnit", job)])]);
+    assert_eq!(start(&played), Ok(()));
+    let played =
+        play("bus", vec![vec![("Hello", vec![Silence])], over_bus(vec![("StopUnit", vec![Refused(GONE)])])]);
+    played.unit.stop().unwrap();
 }
 
 #[test]
