@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::AsRawFd;
 
 use integration::command::{DEADLINE, ends_within};
+use integration::leaks::soon;
 use integration::terminal::{Terminal, on_terminal};
 use integration::test::text;
 use integration::{Exit, Test, promise};
@@ -116,11 +117,11 @@ fn the_end_waits_for_a_slow_reader_and_not_for_a_stuck_one() {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let id = test.fresh();
         let running = test.call(&["run", "--bundle", &text(&bundle.path), &id]).spawn_into(write);
-        (read, running)
+        (id, read, running)
     };
     promise("a slow reader", || {
         let test = Test::new();
-        let (read, running) = unread(&test);
+        let (_, read, running) = unread(&test);
         assert!(!ends_within(running.pid(), std::time::Duration::from_secs(1)));
         assert!(cpu_time(running.pid()) < 60, "it spins while nobody reads");
         let mut said = String::new();
@@ -130,7 +131,10 @@ fn the_end_waits_for_a_slow_reader_and_not_for_a_stuck_one() {
     });
     promise("a stuck reader", || {
         let test = Test::new();
-        let (read, running) = unread(&test);
+        let (id, read, running) = unread(&test);
+        // Until it has ended, a signal is its own.
+        let has_ended = || test.runtime(&["state", &id]).stdout.contains("stopped").then_some(());
+        soon(DEADLINE, has_ended).expect("the program ends");
         assert!(!ends_within(running.pid(), std::time::Duration::from_secs(1)));
         signal(running.pid(), Signal::TERM);
         assert!(ends_within(running.pid(), DEADLINE / 3));

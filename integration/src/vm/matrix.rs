@@ -66,7 +66,7 @@ pub(super) const ROWS: &[(Place, &[About], &[About])] = &[
     (Place::WithoutAll(Errno::NOSYS), &[Calls], &[]),
     (Place::WithoutAll(Errno::PERM), &[Calls], &[]),
     (Place::WithoutEach(Errno::NOSYS), &[EachCall], &[]),
-    (Place::WithoutEach(Errno::PERM), &[EachCall], &[]),
+    (Place::WithoutEach(Errno::PERM), &[], &[EachCall]),
     (Place::Guest(World::V2, Kernel::V6_12), &[Cgroups, Server, EachCall], &[Kernels]),
     (Place::Guest(World::Systemd, Kernel::V6_12), &[Systemd], &[Cgroups]),
     (Place::Guest(World::V2, Kernel::V6_1), &[Kernels], &[]),
