@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -52,9 +52,32 @@ struct Home {
 
 /// A cgroup of his, in which his commands are.
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     cgroup: PathBuf,
     procs: File,
+}
+
+impl Session {
+    /// Gives him this cgroup of version 2.
+    ///
+    /// # Panics
+    /// When it can't be made.
+    pub(crate) fn new(root: &Path) -> Self {
+        let cgroup = root.join("session");
+        fs::create_dir_all(&cgroup).expect("a cgroup can be made");
+        for place in [root, &cgroup] {
+            let files = ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+            files.iter().for_each(|file| give(&place.join(file)));
+        }
+        let procs =
+            File::options().write(true).open(cgroup.join("cgroup.procs")).expect("a cgroup takes processes");
+        Self { cgroup, procs }
+    }
+
+    /// Where his commands go.
+    pub(crate) fn procs(&self) -> OwnedFd {
+        self.procs.try_clone().expect("a descriptor can be copied").into()
+    }
 }
 
 impl User {
@@ -69,35 +92,34 @@ impl User {
     /// When it cannot be made.
     pub fn with_cgroup(name: &str) -> Self {
         let root = World::Unified.cgroup2().expect("this world has one").join(name);
-        let cgroup = root.join("session");
-        fs::create_dir_all(&cgroup).expect("a cgroup can be made");
-        for place in [&root, &cgroup] {
-            let files = ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
-            files.iter().for_each(|file| give(&place.join(file)));
-        }
-        let procs =
-            File::options().write(true).open(cgroup.join("cgroup.procs")).expect("a cgroup takes processes");
-        Self { home: home(World::Unified), session: Some(Session { cgroup, procs }) }
+        Self { home: home(World::Unified), session: Some(Session::new(&root)) }
     }
 
     /// What a process with one thread calls to become him.
     pub(crate) fn entrance(&self) -> impl Fn() -> io::Result<()> + Send + Sync + 'static {
         let namespace = self.home.namespace.as_fd();
-        let procs = self
-            .session
-            .as_ref()
-            .map(|session| session.procs.try_clone().expect("a descriptor can be copied"));
+        let procs = self.session.as_ref().map(Session::procs);
         move || {
             move_into_link_name_space(namespace, Some(LinkNameSpaceType::Mount))?;
-            if let Some(procs) = &procs {
-                rustix::io::write(procs, b"0")?;
+            match &procs {
+                Some(procs) => enter(procs.as_fd()),
+                None => become_him(),
             }
-            let (uid, gid) = (Uid::from_raw(UID), Gid::from_raw(UID));
-            set_thread_groups(&[])?;
-            set_thread_res_gid(gid, gid, gid)?;
-            Ok(set_thread_res_uid(uid, uid, uid)?)
         }
     }
+}
+
+/// A process with one thread moves into his cgroup, and becomes him.
+pub(crate) fn enter(procs: BorrowedFd<'_>) -> io::Result<()> {
+    rustix::io::write(procs, b"0")?;
+    become_him()
+}
+
+fn become_him() -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(UID), Gid::from_raw(UID));
+    set_thread_groups(&[])?;
+    set_thread_res_gid(gid, gid, gid)?;
+    Ok(set_thread_res_uid(uid, uid, uid)?)
 }
 
 impl Drop for User {
@@ -154,6 +176,13 @@ fn settle(world: World) -> io::Result<Home> {
     if world == World::Unified && Path::new(CGROUPS).exists() {
         mount_lone_cgroup2()?;
     }
+    move_in()?;
+    let thread = PathBuf::from(format!("/proc/self/task/{}", rustix::thread::gettid()));
+    Ok(Home { namespace: File::open(thread.join("ns/mnt"))? })
+}
+
+/// Has the mount namespace of this thread know him.
+pub(crate) fn move_in() -> io::Result<()> {
     mount("none", "/mnt", "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
     for (binary, place) in [(&runtime().path, BINARY), (&binaries().join("without"), WITHOUT)] {
         fs::copy(binary, place)?;
@@ -163,9 +192,7 @@ fn settle(world: World) -> io::Result<Home> {
     add("passwd", &format!("person:x:{UID}:{UID}::/nowhere:/bin/sh\n"))?;
     add("group", &format!("person:x:{UID}:\n"))?;
     add("subuid", &ids)?;
-    add("subgid", &ids)?;
-    let thread = PathBuf::from(format!("/proc/self/task/{}", rustix::thread::gettid()));
-    Ok(Home { namespace: File::open(thread.join("ns/mnt"))? })
+    add("subgid", &ids)
 }
 
 /// Puts a copy with one more line over a file of `/etc`.

@@ -5,49 +5,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use integration::faults::report;
+use integration::faults::sample::{Results, wage};
 use integration::runtime::binaries;
-use integration::{Kind, bundle, runtime};
-
-/// Lets the campaign's program make the trials that these words choose; fails if one of them finds something.
-#[track_caller]
-fn wage(words: &[&str]) {
-    // What the peers leave behind is theirs to count.
-    if runtime().kind != Kind::Ours {
-        return;
-    }
-    let results = Results::new();
-    let mut command = Command::new(binaries().join("faults"));
-    command.env("RUNTIME", &runtime().path).args(words).arg("seed=1");
-    let output =
-        command.arg(format!("results={}", results.0.display())).output().expect("the program is there");
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let files = report::read(&results.0).expect("there are results");
-    let trials: usize = files.iter().map(|one| one.all().trials).sum();
-    println!("{said}");
-    assert!(output.status.success() && errors.is_empty() && trials > 0, "{trials} trials: {said}{errors}");
-}
-
-/// A directory for results, removed at the end.
-struct Results(PathBuf);
-
-impl Results {
-    fn new() -> Self {
-        static SERIAL: AtomicU32 = AtomicU32::new(0);
-        let name = format!("faults-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
-        Self(bundle::base().join(name))
-    }
-}
-
-impl Drop for Results {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use integration::{Kind, runtime};
 
 #[test]
 fn create_can_die_at_any_call() {
@@ -57,6 +19,11 @@ fn create_can_die_at_any_call() {
 #[test]
 fn every_command_can_meet_any_fault() {
     wage(&["plain", "limit=14"]);
+}
+
+#[test]
+fn containers_of_ordinary_users_can_meet_any_fault() {
+    wage(&["rootless", "create", "run", "exec", "delete-force", "limit=6"]);
 }
 
 #[test]
@@ -71,7 +38,7 @@ fn what_is_left_is_found() {
     if runtime().kind != Kind::Ours {
         return;
     }
-    let results = Results::new();
+    let results = Results::fresh();
     fs::create_dir(&results.0).expect("a directory can be made");
     let liar = results.0.join("runtime");
     let script = format!(

@@ -77,6 +77,23 @@ fn a_whole_life_without_a_cgroup() {
 }
 
 #[test]
+fn further_processes_have_their_oom_score() {
+    let Some(world) = worlds().pop() else { return };
+    let test = Test::of_user(world);
+    let container = test.start(&test.bundle(|config| {
+        alone(config);
+        without_path(config);
+        config["process"]["oomScoreAdj"] = json!(321);
+        sleeper(config);
+    }));
+    container.has_said("up");
+    assert_eq!(
+        exec(&test, &container.id, "cat /proc/self/oom_score_adj /proc/1/oom_score_adj").ok().stdout,
+        "321\n321\n"
+    );
+}
+
+#[test]
 fn all_processes_are_signalled_without_a_cgroup() {
     for world in worlds() {
         let test = Test::of_user(world);

@@ -192,6 +192,8 @@ words! {
         2 => Ready = "ready",
         /// The user wants the program to run.
         3 => Start = "start",
+        /// The parent may still say something about a further process in `/proc`.
+        4 => Visible = "visible",
     }
 }
 

@@ -15,7 +15,7 @@ const USAGE: &str = "\
 faults [WORD ...]
     create start run run-detach exec kill pause resume update delete delete-force   commands
     plain user mounts hooks terminal seccomp shared joined                          shapes
-    host unified                                                                    layouts of cgroups
+    host unified rootless systemd                                                   cgroups, and who asks for them
     fault=kill|kill-after|error|lasting|short|storm|stop|ENOMEM|EIO+|...            faults
     at=PROCESS:ORDINAL   one point
     share=N              one of N trials
@@ -86,7 +86,7 @@ impl Wish {
     /// Words of one sort widen the choice, words of another one narrow it; false if one is no such word.
     fn choose(&mut self, words: &[String]) -> bool {
         let all = Combination::all();
-        let names = |one: &Combination| [campaign::world(one.world), one.operation.name(), one.shape.name()];
+        let names = |one: &Combination| [one.setting.name(), one.operation.name(), one.shape.name()];
         let of_sort = |sort: usize| -> Vec<&String> {
             words.iter().filter(|word| all.iter().any(|one| names(one)[sort] == **word)).collect()
         };

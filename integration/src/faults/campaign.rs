@@ -1,6 +1,6 @@
 //! Many trials: which ones are chosen, who makes them, and where their results are kept.
 //!
-//! The results of one command with one shape in one world are lines of a file, written as they come. What is in the
+//! The results of one command with one shape in one setting are lines of a file, written as they come. What is in the
 //! file is not tried again, so a campaign goes on where it was interrupted, unless the runtime is another build.
 
 use std::collections::BTreeSet;
@@ -19,18 +19,18 @@ use super::follow::{Role, Wish};
 use super::keeper::{self, Keeper, Place};
 use super::leftovers::Baseline;
 use super::operation::Operation;
+use super::setting::Setting;
 use super::shape::Shape;
 use super::trial::{Usual, Verdict};
 use crate::bpf;
 use crate::bundle::{self, base};
 use crate::runtime::{Kind, runtime};
-use crate::world::World;
 
-/// One command with one shape in one world.
+/// One command with one shape in one setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Combination {
-    /// The layout of cgroups.
-    pub world: World,
+    /// Where, and who asks.
+    pub setting: Setting,
     /// The command.
     pub operation: Operation,
     /// The configuration.
@@ -40,7 +40,7 @@ pub struct Combination {
 /// Which trials are wanted.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// The commands, with their shapes, in their worlds.
+    /// The commands, with their shapes, in their settings.
     pub combinations: Vec<Combination>,
     /// The words of the faults.
     pub kinds: Vec<String>,
@@ -167,7 +167,7 @@ impl Work<'_> {
 
     /// True when all is done. A keeper that stands still is killed, and everybody in its namespaces with it.
     fn let_keep(&self, place: &Place) -> io::Result<bool> {
-        let Some(pid) = keeper::bear()? else { leave(self.keep(place)) };
+        let Some(pid) = keeper::bear(self.combination.setting)? else { leave(self.keep(place)) };
         let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::NotFound)?;
         let (mut heard, mut length) = (Instant::now(), 0);
         loop {
@@ -188,9 +188,9 @@ impl Work<'_> {
 
     /// What the keeper does.
     fn keep(&self, place: &Place) -> io::Result<i32> {
-        let Combination { world, operation, shape } = self.combination;
+        let Combination { setting, operation, shape } = self.combination;
         let mut file = OpenOptions::new().append(true).open(self.file())?;
-        let mut keeper = Keeper::new(place.clone(), world, operation, shape)?;
+        let mut keeper = Keeper::new(place.clone(), setting, operation, shape)?;
         let whom = if runtime().kind == Kind::Ours { Wish::Reference } else { Wish::CommandOnly };
         let usual = keeper.usual(&whom)?;
         writeln!(file, "{}", json!({"points": points(&usual)}))?;
@@ -247,27 +247,19 @@ impl Work<'_> {
 impl Combination {
     /// All that there are for the runtime, on this machine.
     pub fn all() -> Vec<Self> {
-        let worlds = World::all().into_iter();
-        let with = |world| {
+        let with = |setting: Setting| {
             Operation::ALL.into_iter().flat_map(move |operation| {
-                Shape::ALL.into_iter().map(move |shape| Self { world, operation, shape })
+                let shapes = Shape::ALL.into_iter().filter(move |&shape| setting.has(shape));
+                shapes.map(move |shape| Self { setting, operation, shape })
             })
         };
-        worlds.flat_map(with).collect()
+        Setting::here().into_iter().flat_map(with).collect()
     }
 
     /// Its name, which is that of its file.
     pub fn name(self) -> String {
         let kind = format!("{:?}", runtime().kind).to_lowercase();
-        format!("{kind}.{}.{}.{}", world(self.world), self.operation.name(), self.shape.name())
-    }
-}
-
-/// The word that chooses a world.
-pub fn world(world: World) -> &'static str {
-    match world {
-        World::Host => "host",
-        World::Unified => "unified",
+        format!("{kind}.{}.{}.{}", self.setting.name(), self.operation.name(), self.shape.name())
     }
 }
 
@@ -337,10 +329,6 @@ fn lasting(place: &Place, programs: &[u32]) -> Vec<String> {
 
 /// Takes away what a keeper used, and what the runtime left there.
 fn clean(place: &Place, directory: &Path) {
-    let baseline = Baseline::now();
-    crate::leaks::soon(Duration::from_secs(2), || {
-        baseline.remove_cgroups(place);
-        baseline.cgroups(place).is_empty().then_some(())
-    });
+    crate::leaks::soon(Duration::from_secs(2), || Baseline::remove_cgroups(place).then_some(()));
     let _ = fs::remove_dir_all(directory);
 }

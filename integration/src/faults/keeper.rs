@@ -9,21 +9,20 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat, symlink};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, mount};
 
 use super::follow::{Children, Wish};
 use super::leftovers::Baseline;
 use super::operation::{Names, Operation};
 use super::ptrace;
+use super::setting::{self, Setting};
 use super::shape::Shape;
 use crate::bundle::Bundle;
 use crate::runtime::runtime;
 use crate::terminal::{Receiver, Terminal};
 use crate::test::text;
-use crate::world::{World, mount_lone_cgroup2};
-
-/// How long a command, or the container's program, may take.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+use crate::user::{self, Session};
+use crate::world::World;
 
 /// How often waiting is interrupted to look at the time.
 const TICK: libc::timeval = libc::timeval { tv_sec: 0, tv_usec: 100_000 };
@@ -71,6 +70,8 @@ impl Done {
 pub struct Keeper {
     /// Where it works.
     pub place: Place,
+    /// Where this is, and who asks.
+    pub setting: Setting,
     /// The command on which faults are tried.
     pub operation: Operation,
     /// What its container is like.
@@ -79,6 +80,7 @@ pub struct Keeper {
     pub baseline: Baseline,
     /// Its children.
     pub children: Children,
+    session: Option<Session>,
     receiver: Receiver,
     /// Those that commands have sent, and which stay as long as their containers.
     terminals: Vec<OwnedFd>,
@@ -90,27 +92,30 @@ impl Keeper {
     ///
     /// # Errors
     /// When something can't be mounted or made.
-    pub fn new(place: Place, world: World, operation: Operation, shape: Shape) -> io::Result<Self> {
-        furnish(&place, world)?;
+    pub fn new(place: Place, setting: Setting, operation: Operation, shape: Shape) -> io::Result<Self> {
+        furnish(&place, setting)?;
         let cgroup = format!("/{}/c", place.mark);
         let holder = (shape == Shape::Joined).then(hold).transpose()?;
         let bundle = Bundle::new(place.bundle.clone(), &cgroup, |config| {
             config["process"]["args"] = operation.payload();
             shape.form(config, holder);
+            setting.form(config, &place.mark);
         });
         drop(bundle);
         fs::write(place.run.join("resources"), resources())?;
         let receiver = Receiver::at(&place.run.join("console"));
+        let session = setting.settle(&place);
         tick()?;
-        let (children, terminals) = (Children::default(), Vec::new());
         Ok(Self {
-            baseline: Baseline::now(),
+            baseline: Baseline::now(&place, setting),
             place,
+            setting,
             operation,
             shape,
-            children,
+            children: Children::default(),
+            session,
             receiver,
-            terminals,
+            terminals: Vec::new(),
             serial: 0,
         })
     }
@@ -149,8 +154,10 @@ impl Keeper {
     /// When it can't be started.
     pub fn run(&mut self, arguments: &[String], wish: Option<Wish>) -> io::Result<Done> {
         let output = |ending: &str| self.place.run.join(format!("output.{ending}"));
-        let mut command = Command::new(&runtime().path);
-        command.arg("--root").arg(self.place.run.join("state")).args(arguments).current_dir("/");
+        let binary = if self.session.is_some() { Path::new(user::BINARY) } else { &runtime().path };
+        let mut command = Command::new(binary);
+        command.arg("--root").arg(self.place.run.join("state")).args(self.setting.options());
+        command.args(arguments).current_dir("/");
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("TMPDIR", self.place.run.join("tmp")).process_group(0);
         command.stdout(File::create(output("out"))?).stderr(File::create(output("err"))?);
@@ -160,18 +167,19 @@ impl Keeper {
         let (_master, slave) = terminal.map_or((None, None), |(master, slave)| (Some(master), Some(slave)));
         command.stdin(slave.map_or_else(Stdio::null, Stdio::from));
         let traced = wish.is_some();
+        let session = self.session.as_ref().map(Session::procs);
         // SAFETY: between fork and exec this makes system calls and touches no memory.
-        unsafe { command.pre_exec(move || prepare(traced)) };
+        unsafe { command.pre_exec(move || setting::enter(session.as_ref()).and_then(|()| prepare(traced))) };
         let begun = Instant::now();
         let pid = command.spawn()?.id().cast_signed();
         if let Some(wish) = wish {
             self.children.follow(pid, wish);
         }
-        let status = self.children.wait_for(pid, DEADLINE);
+        let status = self.children.wait_for(pid, self.setting.deadline());
         let took = begun.elapsed();
         if status.is_none() {
             super::follow::kill(pid, libc::SIGKILL);
-            self.children.wait_for(pid, DEADLINE);
+            self.children.wait_for(pid, self.setting.deadline());
         }
         let read =
             |ending: &str| fs::read(output(ending)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -181,7 +189,8 @@ impl Keeper {
     /// Waits for the end of the process whose number the last command has written.
     pub fn program_ends(&mut self) -> bool {
         let pid = fs::read_to_string(self.place.run.join("pid/file")).unwrap_or_default();
-        pid.trim().parse().is_ok_and(|pid| self.children.wait_for(pid, DEADLINE).is_some())
+        let ends = |pid| self.children.wait_for(pid, self.setting.deadline()).is_some();
+        pid.trim().parse().is_ok_and(ends)
     }
 
     /// Keeps the terminals that have been sent so far: what comes next is the next command's.
@@ -220,7 +229,8 @@ fn hold() -> io::Result<i32> {
     let keeper = Command::new("unshare").args(arguments).stdin(Stdio::null()).spawn()?;
     let list = format!("/proc/{0}/task/{0}/children", keeper.id());
     let child = || fs::read_to_string(&list).ok()?.trim().parse().ok();
-    crate::leaks::soon(DEADLINE, child).ok_or_else(|| io::Error::other("unshare starts no child"))
+    crate::leaks::soon(Setting::Host.deadline(), child)
+        .ok_or_else(|| io::Error::other("unshare starts no child"))
 }
 
 /// Between fork and exec: the same addresses each time, and somebody who watches.
@@ -231,12 +241,8 @@ fn prepare(traced: bool) -> io::Result<()> {
 }
 
 /// Mounts what must be ours: processes, cgroups, devices, and a place for state.
-fn furnish(place: &Place, world: World) -> io::Result<()> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    mount("proc", "/proc", "proc", MountFlags::empty(), None)?;
-    if world == World::Unified {
-        mount_lone_cgroup2()?;
-    }
+fn furnish(place: &Place, setting: Setting) -> io::Result<()> {
+    setting.mount()?;
     devices()?;
     fs::create_dir_all(&place.run)?;
     mount("tmpfs", &place.run, "tmpfs", MountFlags::empty(), None)?;
@@ -273,16 +279,22 @@ fn tick() -> io::Result<()> {
     if handled == 0 && set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Bears a process like this one, in a pid and a mount namespace of its own; none in that process.
+/// Bears a process like this one, in a mount namespace of its own, and a pid namespace if the setting has one; none in
+/// that process, to which orphans come either way.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn bear() -> io::Result<Option<i32>> {
-    let flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::SIGCHLD;
-    born(
+pub fn bear(setting: Setting) -> io::Result<Option<i32>> {
+    let pids = if setting.has_pids() { libc::CLONE_NEWPID } else { 0 };
+    let flags = pids | libc::CLONE_NEWNS | libc::SIGCHLD;
+    let child = born(
         // SAFETY: this is fork, by a process with one thread, for which the child is a copy with everything in order.
         unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) },
-    )
+    )?;
+    if child.is_none() {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
+    Ok(child)
 }
 
 /// Bears a process like this one; none in that process.

@@ -17,5 +17,7 @@ pub mod leftovers;
 pub mod operation;
 pub mod ptrace;
 pub mod report;
+pub mod sample;
+pub mod setting;
 pub mod shape;
 pub mod trial;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::fault::KINDS;
 use super::operation::Operation;
+use super::setting::Setting;
 use super::shape::Shape;
 
 /// Trials, and those after which something was wrong.
@@ -29,7 +30,7 @@ pub struct Count {
 /// One file of results.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// The runtime, the world, the command and the shape.
+    /// The runtime, the setting, the command and the shape.
     pub name: [String; 4],
     /// How many points there are.
     pub points: usize,
@@ -126,7 +127,7 @@ pub fn markdown(results: &[Results]) -> String {
     });
     let _ = writeln!(
         text,
-        "\n## Trials\n\n`trials` or, where something was wrong, `wrong/trials`; both worlds together.\n"
+        "\n## Trials\n\n`trials` or, where something was wrong, `wrong/trials`; all settings together.\n"
     );
     text += &grid(results, "ours", |found| cell(sum(found.iter().flat_map(|one| one.counts.values()))));
     let _ = writeln!(
@@ -137,6 +138,12 @@ pub fn markdown(results: &[Results]) -> String {
         let ours = results.iter().filter(|one| one.name[0] == "ours");
         let Count { trials, wrong, drifted, missed, .. } = sum(ours.filter_map(|one| one.counts.get(kind)));
         let _ = writeln!(text, "| {kind} | {trials} | {wrong} | {drifted} | {missed} |");
+    }
+    let _ = writeln!(text, "\n| setting | trials | wrong |\n|---|---|---|");
+    for setting in Setting::ALL {
+        let here = results.iter().filter(|one| one.name[0] == "ours" && one.name[1] == setting.name());
+        let Count { trials, wrong, .. } = sum(here.flat_map(|one| one.counts.values()));
+        let _ = writeln!(text, "| {} | {trials} | {wrong} |", setting.name());
     }
     text + &peers(results)
 }
@@ -187,7 +194,9 @@ Written by `make test-faults`. A command is followed from system call to system 
 EMFILE, EPERM, ENOENT, EBUSY, ENODEV; `lasting`: with all but EINTR and EAGAIN, and so do all later calls of that number), moves
 one byte only (`short`), is disturbed by signals from there on (`storm`), or waits, stopped (`stop`). This is done to the command,
 to the process that it makes before that executes init, and to init (also the one that `exec` makes inside and the one of a hook
-inside). Each trial has a pid namespace, a mount namespace and a cgroup for itself.
+inside). Each trial has a pid namespace, a mount namespace and a cgroup for itself. Settings: root in the machine's own cgroups
+(`host`) or where there is nothing but cgroup2 (`unified`); an ordinary user who has been given a cgroup there (`rootless`); and
+root with cgroups that systemd makes (`systemd`), in virtual machines, where there is no pid namespace of the trial's own.
 
 Afterwards `delete --force` must exit with 0 within five seconds, and no process, mount, cgroup, file, key or BPF program may be
 left. A command that was not killed itself ends within five seconds, without a panic: it fails with a sentence, and leaves nothing if

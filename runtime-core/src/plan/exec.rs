@@ -43,6 +43,8 @@ pub fn exec(spec: &Spec, host: &Host, joining: &Joining) -> Result<Plan, ConfigE
 
     // Into the container, whose root becomes its own; its processes don't see this one yet.
     inside::isolate(plan, host, joining.inherited_descriptors, cpus_chosen);
+    limits::set_score_early(plan, spec);
+    inside::conceal(plan);
     // While the host's procfs is there. Births hand it on; the first execution takes it.
     labels::of_keys(plan, spec, &joining.container)?;
     labels::of_program(plan, spec)?;

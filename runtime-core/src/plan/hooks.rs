@@ -52,6 +52,7 @@ pub(crate) fn hook(
     let origin = kind.pointer();
     inside::start_process(plan, host, request, Affinity::default());
     inside::isolate(plan, host, STREAMS, false);
+    inside::conceal(plan);
     let seccomp = if kind == Kind::StartContainer {
         labels::check(spec, host)?;
         labels::of_program(plan, spec)?;

@@ -32,6 +32,10 @@ pub(super) fn start_process(plan: &mut Draft, host: &Host, container: &Request, 
 /// Leaves the caller's world; its processors too, unless some were chosen.
 pub(super) fn isolate(plan: &mut Draft, host: &Host, inherited_descriptors: u32, cpus_chosen: bool) {
     plan.init(Pointer::NONE, namespaces::isolate(host, inherited_descriptors, cpus_chosen));
+}
+
+/// Hides from whoever is inside.
+pub(super) fn conceal(plan: &mut Draft) {
     plan.init(Pointer::NONE, Step::Conceal);
 }
 

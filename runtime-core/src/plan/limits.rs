@@ -10,7 +10,7 @@ use crate::cgroup::{self, Closed, Hierarchy, Paths, Start};
 use crate::error::ConfigError;
 use crate::host::Host;
 use crate::spec::Spec;
-use crate::step::{Namespace, Step};
+use crate::step::{Namespace, Point, Step};
 
 /// What is done to a cgroup when it has a process, with the fields that ask for it.
 pub(super) struct Limits {
@@ -131,9 +131,31 @@ pub(super) fn limit_process(plan: &mut Draft, spec: &Spec) {
             plan.host(origin, Action::SetRlimit { resource: resource(limit.typ()), soft, hard });
         }
     }
-    if let Some(score) = spec.oci().process().as_ref().and_then(|process| process.oom_score_adj()) {
+}
+
+/// How willingly the kernel kills the process when memory runs out.
+pub(super) fn set_score(plan: &mut Draft, spec: &Spec) {
+    if let Some(score) = score(spec) {
         plan.host("/process/oomScoreAdj", Action::SetOomScoreAdj(score));
     }
+}
+
+/// The same before the process hides from those in the container's user namespace, if there is one: it hides from an
+/// ordinary user who makes it, too.
+pub(super) fn set_score_early(plan: &mut Draft, spec: &Spec) {
+    if is_scored_early(spec) {
+        plan.init("/process/oomScoreAdj", Step::Barrier { point: Point::Visible });
+        set_score(plan, spec);
+    }
+}
+
+/// Whether [`set_score_early`] does it.
+pub(super) fn is_scored_early(spec: &Spec) -> bool {
+    Wish::of(spec, Namespace::User) != Wish::Host && score(spec).is_some()
+}
+
+fn score(spec: &Spec) -> Option<i32> {
+    spec.oci().process().as_ref()?.oom_score_adj()
 }
 
 /// Refuses a limit that leaves init no descriptor to wait on, besides its dialogue: it would die without a word.

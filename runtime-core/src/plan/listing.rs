@@ -144,6 +144,7 @@ impl Display for Loan {
 fn awaited(point: Point) -> &'static str {
     match point {
         Point::Hooks => "wait for the hooks",
+        Point::Visible => "wait until what is said about it in /proc is said",
         Point::Ready => "wait until the container is recorded",
         Point::Start => "wait for the word to start",
     }

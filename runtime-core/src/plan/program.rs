@@ -28,7 +28,10 @@ pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
 
 /// The container is complete: what only the parent may set, then its record, then it is its own master.
 pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
-    let mut before = outside(spec, request.pidfd_socket.as_deref(), "standard", request.pid_file.as_deref());
+    let mut before = Draft::default();
+    limits::limit_process(&mut before, spec);
+    limits::set_score(&mut before, spec);
+    tell(&mut before, request.pidfd_socket.as_deref(), "standard", request.pid_file.as_deref());
     let mut after = Draft::default();
     hooks::before_start(&mut after, spec);
     // A record can be taken back: if there is no more to do, nobody waits for anybody.
@@ -50,20 +53,22 @@ pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Res
     Ok(())
 }
 
-/// What only the parent can do about a process: limits that need its privileges, and telling where it is.
-fn outside(spec: &Spec, pidfd_socket: Option<&Path>, word: &'static str, pid_file: Option<&Path>) -> Draft {
-    let mut draft = Draft::default();
-    limits::limit_process(&mut draft, spec);
-    terminal::send_pidfd(&mut draft, pidfd_socket, word);
+/// Tells where a process is.
+fn tell(plan: &mut Draft, pidfd_socket: Option<&Path>, word: &'static str, pid_file: Option<&Path>) {
+    terminal::send_pidfd(plan, pidfd_socket, word);
     if let Some(path) = pid_file {
-        draft.host(Pointer::NONE, Action::WritePidFile(path.to_owned()));
+        plan.host(Pointer::NONE, Action::WritePidFile(path.to_owned()));
     }
-    draft
 }
 
 /// A further process is complete: what only the parent may set, and where the caller finds it.
 pub(super) fn present(plan: &mut Draft, spec: &Spec, joining: &Joining) {
-    let mut before = outside(spec, joining.pidfd_socket.as_deref(), "setns", joining.pid_file.as_deref());
+    let mut before = Draft::default();
+    limits::limit_process(&mut before, spec);
+    if !limits::is_scored_early(spec) {
+        limits::set_score(&mut before, spec);
+    }
+    tell(&mut before, joining.pidfd_socket.as_deref(), "setns", joining.pid_file.as_deref());
     if !before.entries.is_empty() {
         plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });
         plan.entries.append(&mut before.entries);
