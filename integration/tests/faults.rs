@@ -17,6 +17,11 @@ fn create_can_die_at_any_call() {
 }
 
 #[test]
+fn a_piece_is_never_taken_for_the_whole() {
+    wage(&["start", "kill", "exec", "update", "delete", "plain", "unified", "fault=short"]);
+}
+
+#[test]
 fn every_command_can_meet_any_fault() {
     wage(&["plain", "limit=14"]);
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use integration::command::{DEADLINE, end};
+use integration::faults::sample::wage;
 use integration::killer;
 use integration::test::text;
 use integration::units::{self, alone, create, exec, feels_its_limits, start};
@@ -370,4 +371,12 @@ fn many_lives_and_deaths_leave_no_unit() {
     }
     nothing_is_left(&test);
     assert_eq!(systemctl(&["list-units", "--failed", "--no-legend", &format!("{}*", test.mark)]), "");
+}
+
+/// A sample of what `make test-faults` does where systemd runs.
+#[test]
+fn faults_leave_no_unit() {
+    if test_with_systemd().is_some() {
+        wage(&["systemd", "plain", "create", "run", "delete-force", "limit=4"]);
+    }
 }

@@ -196,7 +196,10 @@ impl Keeper {
             return Ok(Vec::new());
         }
         if done.succeeded() {
-            return Ok(match killed {
+            // The container was made, and then nothing worked for init any more, which is as good as death.
+            let lasts = self.operation == Operation::Create && point.process > 0 && fault.kind() == "lasting";
+            let died = killed || lasts && self.is_not(id, "stopped")?.is_none();
+            return Ok(match died {
                 true => Vec::new(),
                 false => self.effect(id, done, usual.report.as_ref().filter(|_| !is_believed))?.0,
             });

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 use rustix::path::Arg;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,13 +53,8 @@ pub(super) fn write(dir: BorrowedFd<'_>, name: &str, content: &[u8]) -> io::Resu
 pub(super) fn read(dir: BorrowedFd<'_>, name: &str) -> io::Result<Option<Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Some(file) = absent(openat(dir, name, flags, Mode::empty()))? else { return Ok(None) };
-    let mut content = vec![0; 8 << 10];
-    let length = retry_on_intr(|| rustix::io::read(&file, &mut content))?;
-    content.truncate(length);
-    // Only what fills the buffer may go on.
-    if length == 8 << 10 {
-        File::from(file).take(LIMIT + 1).read_to_end(&mut content)?;
-    }
+    let mut content = Vec::with_capacity(8 << 10);
+    File::from(file).take(LIMIT + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LIMIT {
         return Err(Errno::FBIG.into());
     }
