@@ -28,6 +28,7 @@ use About::{Calls, Cgroups, EachCall, Kernel as Kernels, Server, Systemd, Users}
 
 /// Where a program of tests belongs, besides the host, where each runs once. One that isn't here runs there alone.
 pub(super) const SUITES: &[(&str, &[About])] = &[
+    ("benchmark", &[Server]),
     ("errors", &[Calls]),
     ("events", &[Cgroups]),
     ("exec", &[Server, Calls, EachCall]),
