@@ -7,7 +7,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -45,7 +44,9 @@ impl Sentinel {
     pub fn new(test: &Test) -> Self {
         let path = test.directory.join(format!("sentinel-{}", test.fresh()));
         fs::create_dir_all(path.join("below")).expect("a sentinel can be made");
-        write_all(&path);
+        FILES
+            .iter()
+            .for_each(|name| fs::write(path.join(name), "as it was\n").expect("a file can be written"));
         mknodat(CWD, path.join("null"), FileType::CharacterDevice, Mode::RUSR, makedev(1, 3))
             .expect("root may make devices");
         Self::watching(path)
@@ -99,15 +100,6 @@ impl Sentinel {
     }
 }
 
-/// Writes the files of a sentinel, in a process of its own: what this one has open, others inherit for a moment that are
-/// started by other tests, and their letting go of it would be an event.
-fn write_all(directory: &Path) {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", r#"for name; do echo "as it was" > "$name"; done"#, "sh"]).args(FILES);
-    let written = shell.current_dir(directory).status();
-    assert!(written.is_ok_and(|status| status.success()), "files can be written");
-}
-
 impl Drop for Sentinel {
     fn drop(&mut self) {
         // What is read for the comparison would be an event too.
@@ -117,6 +109,8 @@ impl Drop for Sentinel {
     }
 }
 
+/// Not that something is closed, which was opened before: processes that other tests start inherit for a moment what this
+/// one has open, and let go of it later.
 fn every_event() -> WatchFlags {
     WatchFlags::CREATE
         | WatchFlags::DELETE
@@ -126,7 +120,6 @@ fn every_event() -> WatchFlags {
         | WatchFlags::MOVE
         | WatchFlags::MOVE_SELF
         | WatchFlags::OPEN
-        | WatchFlags::CLOSE
         | WatchFlags::DONT_FOLLOW
 }
 

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, thread};
 
 use integration::vm::report::{failures, markdown, total};
 use integration::vm::{self, Built, Files, Guest, Image, Job, Kernel, World, memory, runs, words};
@@ -48,11 +48,18 @@ fn main() -> ExitCode {
 
 /// Runs the chosen tests, and writes the table if nothing was left out.
 fn test(words: &[&str]) -> io::Result<u8> {
-    let built = Built::new()?;
+    let needs_guests = words != ["host"];
+    // Cargo keeps the processors busy, and fetching the network.
+    let (built, fetched) = thread::scope(|scope| {
+        let fetched = needs_guests.then(|| scope.spawn(|| vm::prepare(&[Image::Plain])));
+        (Built::new(), fetched.map_or(Ok(()), |thread| thread.join().expect("fetching doesn't panic")))
+    });
+    let built = built?;
     let names: Vec<_> = built.names().collect();
     let rows = words::chosen(words, &names)?;
     let images: Vec<_> = rows.iter().filter_map(|row| Some(row.guest()?.image)).collect();
     if !images.is_empty() {
+        fetched?;
         vm::prepare(&images)?;
     }
     let columns = runs::all(&rows, &built, |sentence| println!("{sentence}"))?;

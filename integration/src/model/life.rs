@@ -143,9 +143,6 @@ pub fn ways(verb: Verb, answer: &Answer) -> Vec<Vec<Act>> {
             [Sight::Found(Status::Stopped), Sight::Dying].map(|sight| vec![Sees(sight)]).to_vec()
         }
         (Verb::State | Verb::List, Answer::Is(status)) => sees(Sight::Seems(*status)),
-        (Verb::State | Verb::List | Verb::Ps | Verb::Exec | Verb::Kill, Answer::Missing) => {
-            sees(Sight::Hidden)
-        }
         (Verb::Ps, Answer::Done) => sees(Sight::Shown),
         (Verb::Exec, Answer::Done) => sees(Sight::Lively),
         (Verb::Exec, Answer::Is(status @ (Status::Stopped | Status::Paused))) => sees(Sight::Seems(*status)),
@@ -171,9 +168,10 @@ pub fn ways(verb: Verb, answer: &Answer) -> Vec<Vec<Act>> {
             Verb::Start | Verb::Pause | Verb::Resume | Verb::Update | Verb::Delete | Verb::DeleteByForce,
             Answer::Busy,
         ) => way(&[]),
-        (Verb::Start | Verb::Pause | Verb::Resume | Verb::Update | Verb::Delete, Answer::Missing) => {
-            sees(Sight::Nobody)
-        }
+        (Verb::Delete, Answer::Missing) => sees(Sight::Nobody),
+        (Verb::Create | Verb::DeleteByForce, _) => Vec::new(),
+        // Whoever wants something of a container looks for its record first, whether or not it is locked.
+        (_, Answer::Missing) => sees(Sight::Hidden),
         _ => Vec::new(),
     }
 }
