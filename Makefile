@@ -10,7 +10,7 @@ NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gn
 run bench memory: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
 # Tests put busybox into containers, sit at a terminal, are users who map ids, and see by tracing what is executed.
-TESTS := test test-vm test-long test-faults test-concurrency test-cycles test-mutants defences fuzz
+TESTS := test test-vm test-long test-faults test-faults-systemd test-concurrency test-cycles test-mutants defences fuzz
 $(TESTS): NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static newuidmap=uidmap strace=strace
 $(TESTS) test-engines: NEEDS += tmux=tmux
 # Engines, and what they and their tests call; a program is looked for in PATH.
@@ -18,7 +18,7 @@ test-engines: NEEDS += newuidmap=uidmap dockerd=docker.io docker-init=tini conta
 	runc=runc conmon=conmon iptables=iptables ip=iproute2 curl=curl /usr/lib/cni/bridge=containernetworking-plugins \
 	/usr/lib/podman/netavark=netavark /var/lib/dpkg/info/busybox-static.list=busybox-static
 # What makes virtual machines out of other packages, which stay in a cache and are not installed.
-test test-vm vm memory: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
+test test-vm test-faults-systemd vm memory: NEEDS += mmdebstrap=mmdebstrap mke2fs=e2fsprogs
 
 # The fuzzer is written in C++.
 fuzz: NEEDS += g++=g++
@@ -46,6 +46,7 @@ help:
 	@echo '              ARGS="v2 6.12 limits" runs what has these words'
 	@echo 'make test-long  runs each race for a way out of a container 10000 times, and both resolvers on 100000 trees'
 	@echo 'make test-faults  kills commands and lets their calls fail, at every system call; ARGS="create hooks fault=kill" chooses'
+	@echo 'make test-faults-systemd  the same in a virtual machine, with cgroups that systemd makes'
 	@echo 'make test-concurrency  runs sequences of commands at once; ARGS="from=0 count=100000 seconds=3600 world=host"'
 	@echo 'make test-cycles  lets 10000 containers live and die in each world; CYCLES says how many'
 	@echo 'make fuzz     fuzzes, guided by coverage; ARGS="config state 300" chooses targets, and seconds for each'
@@ -87,6 +88,14 @@ test-faults: root needs
 	$(FAULTS) $(ARGS)
 	$(foreach peer,$(wildcard $(addprefix $(PEERS)/,runc crun)),-RUNTIME=$(peer) $(FAULTS) fault=kill limit=60 $(ARGS)$(newline))
 	$(if $(filter results=%,$(ARGS)),,$(FAULTS) only-report report=specs/faults.md)
+
+# The same where there is a systemd: in a guest, whose results come back as an archive.
+test-faults-systemd: root needs
+	mkdir -p $(TARGET_DIR)/faults
+	$(CARGO) run --quiet --bin vm -- run --world systemd --memory 3072 --time 100000 --built -- sh -c '\
+		RUNTIME=/vm/bin/runtime /vm/bin/faults systemd results=/tmp/faults $(ARGS) >/tmp/said 2>&1; \
+		tar -C /tmp/faults -c .' | tar -x -C $(TARGET_DIR)/faults
+	$(FAULTS) only-report report=specs/faults.md
 
 # It says where to go on: from=SEED.
 test-concurrency: root needs
