@@ -364,3 +364,48 @@ fn eight_creates_of_one_id_have_one_winner() {
         assert_eq!(integration::Container::of(&test, &id, winner).status(), "created");
     }
 }
+
+/// A cgroup of somebody who lets threads of his be limited each for itself, and what is below it.
+#[test]
+fn a_container_below_a_threaded_cgroup_lives_and_dies() {
+    let test = Test::at(World::Unified);
+    let above = test.world.cgroup2().expect("this world has one").join(&test.mark).join("threads");
+    fs::create_dir_all(&above).expect("a cgroup can be made");
+    fs::write(above.join("cgroup.type"), "threaded").expect("a cgroup can be made threaded");
+    for place in ["threads/c", "threads/further/c", "beside"] {
+        let container = test.start(&test.bundle(|config| {
+            config["linux"]["cgroupsPath"] = json!(format!("/{}/{place}", test.mark));
+            shell(config, "sleep 1000 & echo up; wait");
+        }));
+        container.has_said("up");
+        assert!(container.proc("cgroup").ends_with(&format!("/{}/{place}\n", test.mark)), "{place}");
+        test.runtime(&["exec", &container.id, "/bin/true"]).ok();
+        let pids = test.runtime(&["ps", "--format", "json", &container.id]).ok().stdout;
+        let pids: Vec<i32> = serde_json::from_str(&pids).expect("a list of numbers");
+        assert!(pids.len() == 2 && pids.contains(&container.pid), "{place}: {pids:?}");
+        container.command(&["pause"]).ok();
+        assert_eq!(container.status(), "paused");
+        container.command(&["resume"]).ok();
+        test.runtime(&["kill", "--all", &container.id, "KILL"]).ok();
+        container.delete_by_force().ok();
+    }
+    fs::remove_dir(&above).expect("nobody is left");
+}
+
+#[test]
+fn what_threads_cannot_be_limited_in_is_refused_below_a_threaded_cgroup() {
+    let Some(hierarchy) = World::Host.hierarchy("memory").filter(|one| one.name.is_empty()) else {
+        return println!("memory is not limited by version 2 here: not tested");
+    };
+    let test = Test::at(World::Host);
+    let above = hierarchy.root.join(&test.mark).join("threads");
+    fs::create_dir_all(&above).expect("a cgroup can be made");
+    fs::write(above.join("cgroup.type"), "threaded").expect("a cgroup can be made threaded");
+    let limited = test.bundle(|config| {
+        config["linux"]["cgroupsPath"] = json!(format!("/{}/threads/c", test.mark));
+        config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20});
+    });
+    test.try_create(&limited).fails_with(&["threads/c is below a threaded one", "memory"]);
+    assert!(!above.join("c").exists());
+    fs::remove_dir(&above).expect("nothing is left");
+}

@@ -11,7 +11,7 @@ use super::handle::{Cgroup, Room};
 use super::hierarchies::Version;
 use super::paths::{Paths, Place};
 use super::systemd::{Refusal, Start, Unit};
-use super::{files, life, remove, tree};
+use super::{files, life, remove, threads, tree};
 use crate::error::{Context, Error, Result};
 
 /// How often the ancestors are made again when others remove them at the same time.
@@ -134,7 +134,12 @@ fn make_room<'a>(place: &'a Place, undo: &mut Undo<'a>, empty: bool) -> Result<R
         refuse_frozen(place)?;
     }
     match place.version {
-        Version::V2 => enable(place),
+        Version::V2 => {
+            if has_company(place) {
+                threads::follow(place)?;
+            }
+            enable(place);
+        }
         Version::V1 if place.has("cpuset") => fill_cpuset(place)?,
         Version::V1 => {}
     }
@@ -233,11 +238,14 @@ pub(super) fn refuse_frozen(place: &Place) -> Result<()> {
     )))
 }
 
-/// Whoever is born below a frozen cgroup never does anything. What was missing above was made just now, and the root can't be
-/// frozen: where there is nothing else above, nobody needs to look.
+/// Whether any cgroup above was there before, besides the root. What was missing was made just now, and is as usual.
+fn has_company(place: &Place) -> bool {
+    place.ancestors().count() - 1 > place.missing
+}
+
+/// Whoever is born below a frozen cgroup never does anything. The root can't be frozen.
 fn refuse_below_frozen(place: &Place) -> Result<()> {
-    let were_there = (place.ancestors().count() - 1).saturating_sub(place.missing);
-    if were_there > 0 && life::place_is_frozen(place)? {
+    if has_company(place) && life::place_is_frozen(place)? {
         return Err(Error::Cgroup(format!(
             "a cgroup above the container's cgroup {} is frozen: thaw it, or name another one in cgroupsPath",
             place.directory().display()

@@ -61,7 +61,11 @@ impl Paths {
     /// KERNEL(5.14): older ones have no cgroup.kill.
     fn kill_at_once(&self) -> Result<bool> {
         let Some(place) = self.place(Version::V2, None) else { return Ok(false) };
-        write(place, "cgroup.kill", "1")
+        match write(place, "cgroup.kill", "1") {
+            // In a threaded cgroup it can't be written.
+            Err(Error::System { errno: Errno::OPNOTSUPP, .. }) => Ok(false),
+            written => written,
+        }
     }
 
     /// Sends a signal to every process of the cgroup and of all below it, also to those that appear meanwhile.

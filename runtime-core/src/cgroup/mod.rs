@@ -25,6 +25,7 @@ mod paths;
 mod remove;
 mod stats;
 mod systemd;
+mod threads;
 mod tree;
 mod update;
 mod v1;

@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 
-use super::files;
 use super::paths::Place;
+use super::{files, threads};
 use crate::error::{Context, Result};
 
 type IoResult<T> = rustix::io::Result<T>;
@@ -77,8 +77,7 @@ fn collect(directory: &OwnedFd, pids: &mut BTreeSet<u32>) -> IoResult<()> {
         Ok(text) => {
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0))
         }
-        // The processes of a threaded cgroup are listed above it.
-        Err(Errno::OPNOTSUPP) => {}
+        Err(Errno::OPNOTSUPP) => pids.extend(threads::processes(directory)?),
         Err(errno) if is_gone(errno) => {}
         Err(errno) => return Err(errno),
     }
