@@ -99,6 +99,14 @@ fn with_every_field_of_the_process() {
 }
 
 #[test]
+fn with_less_of_processors_and_disks() {
+    is_as_foretold(|config| {
+        config["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 7});
+        config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 6});
+    });
+}
+
+#[test]
 fn behind_a_filter() {
     is_as_foretold(|config| config["linux"]["seccomp"] = integration::seccomp::docker_sized());
 }

@@ -195,6 +195,37 @@ fn background_processes_end_with_the_first() {
 }
 
 #[test]
+fn processors_and_disks_are_shared_as_asked_for() {
+    promise("a scheduler and an I/O priority", || {
+        let test = Test::new();
+        let container = test.start(&test.bundle(|config| {
+            // The flag lets children go back to what is usual.
+            config["process"]["scheduler"] =
+                json!({"policy": "SCHED_BATCH", "nice": 9, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
+            config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0});
+            shell(config, "echo up; sleep 1000");
+        }));
+        container.has_said("up");
+        let further = test.runtime(&["exec", &container.id, "/bin/prober", "{}"]).ok().stdout;
+        let further: Value = serde_json::from_str(&further).expect("the prober prints JSON");
+        assert_eq!(further["scheduler"], json!({"policy": 0x4000_0003, "nice": 9, "io": 3 << 13}));
+        let stat = container.proc("stat");
+        let after_name: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        // Fields 19 and 41 of proc_pid_stat(5): the nice value, and the policy.
+        assert_eq!((after_name[16], after_name[38]), ("9", "3"), "{stat}");
+    });
+}
+
+#[test]
+fn a_scheduler_that_cannot_be_had_is_explained() {
+    let test = Test::new();
+    let said = test.try_create(&test.bundle(|config| {
+        config["process"]["scheduler"] = json!({"policy": "SCHED_DEADLINE", "runtime": 10, "deadline": 5, "period": 5});
+    }));
+    said.fails_with(&["sched_setattr", "/process/scheduler of config.json"]);
+}
+
+#[test]
 fn the_memory_policy_is_the_programs_and_that_of_further_processes() {
     promise("a memory policy", || {
         let test = Test::new();

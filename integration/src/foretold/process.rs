@@ -109,9 +109,29 @@ fn time_offsets(case: &Case<'_>, wishes: &mut Wishes) {
     wishes.is("/timeOffsets", &json!(format!("{}\n{}", line("monotonic"), line("boottime"))));
 }
 
+fn scheduling(case: &Case<'_>, wishes: &mut Wishes) {
+    let place = |all: &[&str], pointer: &str| {
+        let word = case.asked(pointer)?.as_str()?;
+        all.iter().position(|one| *one == word)
+    };
+    let policies = ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE"];
+    let classes = ["", "IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
+    let mut wanted = case.caller.at("/scheduler");
+    if let Some(policy) = place(&policies, "/process/scheduler/policy") {
+        wanted["policy"] = json!(policy);
+        wanted["nice"] = case.or("/process/scheduler/nice", json!(0));
+    }
+    if let Some(class) = place(&classes, "/process/ioPriority/class") {
+        let level = case.asked("/process/ioPriority/priority").and_then(Value::as_u64).unwrap_or(0);
+        wanted["io"] = json!(((class as u64) << 13) | level);
+    }
+    wishes.is("/scheduler", &wanted);
+}
+
 /// What the configuration does not name comes from the caller, and nothing else does.
 fn inherited(case: &Case<'_>, wishes: &mut Wishes) {
-    for place in ["/scheduler", "/label", "/traits/slack"] {
+    scheduling(case, wishes);
+    for place in ["/label", "/traits/slack"] {
         wishes.is(place, &case.caller.at(place));
     }
     wishes.is("/rlimits", &case.caller.at("/rlimits"));

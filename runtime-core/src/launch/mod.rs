@@ -25,7 +25,7 @@ use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Loan, Plan};
 use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
-use crate::sys::process::{set_affinity, set_limit};
+use crate::sys::process::{set_affinity, set_io_priority, set_limit, set_scheduling};
 use crate::wire::{Blob, SHORT_PLAN, put_message};
 
 use clone::{Request, UserNamespace};
@@ -193,6 +193,12 @@ impl Walk<'_> {
             Action::TellAgent(agent) => {
                 let listener = self.handed()?;
                 self.keeper.tell_agent(agent, listener.as_fd(), self.process()?)?;
+            }
+            Action::SetScheduling(scheduling) => {
+                set_scheduling(self.process()?.pid, scheduling).map_err(report::not_scheduled)?;
+            }
+            Action::SetIoPriority { class, level } => {
+                set_io_priority(self.process()?.pid, *class, *level).doing(|| "ioprio_set".into())?;
             }
             Action::SetOomScoreAdj(score) => procfs::write_oom_score_adj(self.process()?.pid, *score)?,
             Action::RunHooks(hooks) => {

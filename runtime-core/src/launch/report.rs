@@ -42,6 +42,19 @@ pub(super) fn not_born(errno: Errno) -> Error {
     Error::System { doing: format!("clone3{why}"), errno }
 }
 
+/// Why a process can't be scheduled as asked for: what the kernel's words alone don't tell.
+pub(super) fn not_scheduled(errno: Errno) -> Error {
+    let why = match errno {
+        Errno::PERM => {
+            " (real-time policies and a nice value below the present one need CAP_SYS_NICE; SCHED_DEADLINE a process that \
+             may run on all processors; and with version 1 a cgroup whose cpu.rt_runtime_us isn't 0)"
+        }
+        Errno::BUSY => " (SCHED_DEADLINE: so much time is not left on these processors)",
+        _ => "",
+    };
+    Error::System { doing: format!("sched_setattr{why}"), errno }
+}
+
 /// What it means that init said this where something else was expected.
 pub(crate) fn unexpected(plan: &Plan, heard: Heard) -> Error {
     match heard {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::capabilities::Names;
 use super::limits::limit_name;
+use super::scheduling::class_name;
 use super::{Action, Deed, IdMap, Loan, LoanSource, MapWriter, NamespaceAt, Owned, Plan};
 use crate::step::{Namespace, Point, Step};
 
@@ -103,6 +104,10 @@ impl Display for Action {
             Action::LendStartSocket => write!(f, "hand over: the container waits for start"),
             Action::SetRlimit { resource, soft, hard } => {
                 write!(f, "limit {} to {} (hard: {})", limit_name(*resource), Limit(*soft), Limit(*hard))
+            }
+            Action::SetScheduling(scheduling) => scheduling.fmt(f),
+            Action::SetIoPriority { class, level } => {
+                write!(f, "set the I/O priority to {}, level {level}", class_name(*class))
             }
             Action::SetOomScoreAdj(score) => write!(f, "set oom_score_adj to {score}"),
             Action::RunHooks(hooks) => hooks.fmt(f),

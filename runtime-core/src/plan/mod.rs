@@ -23,6 +23,7 @@ mod options;
 mod program;
 mod request;
 mod rootfs;
+mod scheduling;
 mod terminal;
 
 use std::borrow::Cow;
@@ -45,6 +46,7 @@ pub(crate) use memory::names as memory_policies;
 pub(crate) use namespaces::has_new as has_new_namespace;
 pub(crate) use options::names as mount_options;
 pub use request::Request;
+pub use scheduling::Scheduling;
 pub use terminal::WindowSize;
 
 /// The planner's form of a step: it owns its texts and lists.
@@ -226,6 +228,15 @@ pub enum Action {
         soft: u64,
         /// The hard limit.
         hard: u64,
+    },
+    /// Sets how the process gets processors.
+    SetScheduling(Scheduling),
+    /// Sets how the process gets disks.
+    SetIoPriority {
+        /// `IOPRIO_CLASS_*` number.
+        class: u32,
+        /// From 0, which gets most, to 7.
+        level: u32,
     },
     /// Sets how willingly the kernel kills the process when memory runs out.
     SetOomScoreAdj(i32),

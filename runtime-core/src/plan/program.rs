@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::path::Path;
 
 use super::draft::{Draft, text};
-use super::{Action, Joining, Pointer, Request, hooks, limits, notify, terminal};
+use super::{Action, Joining, Pointer, Request, hooks, limits, notify, scheduling, terminal};
 use crate::error::ConfigError;
 use crate::spec::Spec;
 use crate::step::{Point, Step};
@@ -30,6 +30,7 @@ pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
 pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
     let mut before = Draft::default();
     limits::limit_process(&mut before, spec);
+    scheduling::set(&mut before, spec);
     limits::set_score(&mut before, spec);
     tell(&mut before, request.pidfd_socket.as_deref(), "standard", request.pid_file.as_deref());
     let mut after = Draft::default();
@@ -65,6 +66,7 @@ fn tell(plan: &mut Draft, pidfd_socket: Option<&Path>, word: &'static str, pid_f
 pub(super) fn present(plan: &mut Draft, spec: &Spec, joining: &Joining) {
     let mut before = Draft::default();
     limits::limit_process(&mut before, spec);
+    scheduling::set(&mut before, spec);
     if !limits::is_scored_early(spec) {
         limits::set_score(&mut before, spec);
     }

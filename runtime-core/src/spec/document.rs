@@ -18,13 +18,8 @@ type Path = &'static [&'static str];
 
 /// Fields that config.json may have and this runtime can't honour yet: refused rather than ignored, since each of them
 /// would leave the container weaker or other than asked for.
-const UNSUPPORTED: [Path; 5] = [
-    &["process", "scheduler"],
-    &["process", "ioPriority"],
-    &["linux", "intelRdt"],
-    &["linux", "netDevices"],
-    &["linux", "personality", "flags"],
-];
+const UNSUPPORTED: [Path; 3] =
+    [&["linux", "intelRdt"], &["linux", "netDevices"], &["linux", "personality", "flags"]];
 
 /// Whether a field may be used; it is known to exist.
 pub(crate) fn accepts(pointer: &str) -> bool {
@@ -122,6 +117,7 @@ fn prepare(raw: &[u8], change: Change<'_>) -> Result<(Value, Vec<ConfigError>), 
     drop_ignored(&mut document);
     drop_empty(&mut document);
     add_user(&mut document);
+    rename_scheduler_flags(&mut document);
     drop_missing_pids_limit(&mut document);
     refuse_unsupported(&document)?;
     refuse_lists_for_objects(&document)?;
@@ -197,6 +193,18 @@ fn add_user(document: &mut Value) {
         let user = process.entry("user").or_insert(Value::Null);
         if user.is_null() {
             *user = Value::Object(Map::new());
+        }
+    }
+}
+
+// The types have names of their own for two flags.
+fn rename_scheduler_flags(document: &mut Value) {
+    let flags = document.pointer_mut("/process/scheduler/flags").and_then(Value::as_array_mut);
+    for flag in flags.into_iter().flatten() {
+        match flag.as_str() {
+            Some("SCHED_FLAG_RESET_ON_FORK") => *flag = "SCHED_RESET_ON_FORK".into(),
+            Some("SCHED_FLAG_DL_OVERRUN") => *flag = "SCHED_FLAG_D_L_OVERRUN".into(),
+            _ => {}
         }
     }
 }

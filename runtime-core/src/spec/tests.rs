@@ -329,8 +329,6 @@ fn unknown_capabilities_are_left_out_with_a_warning() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (pointer, value) in [
-        ("/process/scheduler", json!({ "policy": "SCHED_NEW" })),
-        ("/process/ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 4 })),
         ("/linux/intelRdt", json!({ "closID": "x" })),
         ("/linux/netDevices", json!({ "eth0": {} })),
         ("/linux/personality/flags", json!(["X"])),
@@ -424,6 +422,52 @@ fn the_oom_score_has_a_range() {
     for (bad, good) in [(1001, 1000), (-1001, -1000)] {
         refused("/process/oomScoreAdj", json!(bad), "/process/oomScoreAdj", "-1000 to 1000");
         accepted("/process/oomScoreAdj", json!(good));
+    }
+}
+
+#[test]
+fn scheduling_makes_sense() {
+    let all = [
+        "RESET_ON_FORK",
+        "RECLAIM",
+        "DL_OVERRUN",
+        "KEEP_POLICY",
+        "KEEP_PARAMS",
+        "UTIL_CLAMP_MIN",
+        "UTIL_CLAMP_MAX",
+    ];
+    let flags = all.map(|flag| format!("SCHED_FLAG_{flag}"));
+    for good in [
+        json!({ "policy": "SCHED_OTHER", "nice": -20 }),
+        json!({ "policy": "SCHED_BATCH", "nice": 19, "priority": 0, "runtime": 0, "flags": flags }),
+        json!({ "policy": "SCHED_FIFO", "priority": 99 }),
+        json!({ "policy": "SCHED_RR", "priority": 1 }),
+        json!({ "policy": "SCHED_IDLE" }),
+        json!({ "policy": "SCHED_DEADLINE", "runtime": 1000, "deadline": 2000, "period": 2000 }),
+    ] {
+        accepted("/process/scheduler", good);
+    }
+    for (bad, member, problem) in [
+        (json!({ "policy": "SCHED_NEW" }), "policy", "unknown"),
+        (json!({ "policy": "SCHED_ISO" }), "policy", "not part of Linux"),
+        (json!({ "policy": "SCHED_OTHER", "nice": 20 }), "nice", "-20 to 19"),
+        (json!({ "policy": "SCHED_OTHER", "priority": 1 }), "priority", "has no priority"),
+        (json!({ "policy": "SCHED_FIFO" }), "priority", "from 1 to 99, not 0"),
+        (json!({ "policy": "SCHED_RR", "priority": 100 }), "priority", "from 1 to 99"),
+        (json!({ "policy": "SCHED_RR", "priority": 1, "period": 1 }), "period", "SCHED_RR has no period"),
+        (json!({ "policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_X"] }), "flags/0", "unknown"),
+    ] {
+        refused("/process/scheduler", bad, &format!("/process/scheduler/{member}"), problem);
+    }
+    for (class, level) in [("RT", 0), ("BE", 7), ("IDLE", 0)] {
+        accepted(
+            "/process/ioPriority",
+            json!({ "class": format!("IOPRIO_CLASS_{class}"), "priority": level }),
+        );
+    }
+    for bad in [-1, 8] {
+        let priority = json!({ "class": "IOPRIO_CLASS_BE", "priority": bad });
+        refused("/process/ioPriority", priority, "/process/ioPriority/priority", "to 7 are allowed");
     }
 }
 

@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::plan::Scheduling;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -44,6 +45,31 @@ pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result
             std::ptr::null::<libc::rlimit64>(),
         )
     };
+    if answer == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Sets how another process gets processors.
+pub(crate) fn set_scheduling(pid: u32, wanted: &Scheduling) -> Result<(), Errno> {
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: wanted.policy,
+        sched_flags: wanted.flags,
+        sched_nice: wanted.nice,
+        sched_priority: wanted.priority,
+        sched_runtime: wanted.runtime,
+        sched_deadline: wanted.deadline,
+        sched_period: wanted.period,
+    };
+    // SAFETY: the structure lives through the call and says how long it is; the kernel checks the rest.
+    let answer = unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attributes, 0) };
+    if answer == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Sets how another process gets disks.
+pub(crate) fn set_io_priority(pid: u32, class: u32, level: u32) -> Result<(), Errno> {
+    const ONE_PROCESS: u32 = 1;
+    // SAFETY: numbers alone, which the kernel checks.
+    let answer = unsafe { libc::syscall(libc::SYS_ioprio_set, ONE_PROCESS, pid, class << 13 | level) };
     if answer == 0 { Ok(()) } else { Err(last_errno()) }
 }
 

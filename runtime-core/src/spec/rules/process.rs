@@ -16,6 +16,8 @@ pub(super) fn check(spec: &oci::Spec) -> Check {
     check_env(process.env(), || PROCESS.child("env"))?;
     check_user(process.user())?;
     check_rlimits(process)?;
+    check_scheduler(process)?;
+    check_io_priority(process)?;
     check_oom_score(process)
 }
 
@@ -53,6 +55,51 @@ fn check_rlimits(process: &oci::Process) -> Check {
         }
     }
     Ok(())
+}
+
+fn check_scheduler(process: &oci::Process) -> Check {
+    use oci::LinuxSchedulerPolicy as Policy;
+    let Some(scheduler) = process.scheduler() else { return Ok(()) };
+    let pointer = |member: &'static str| Pointer::of("/process/scheduler").child(member);
+    let policy = *scheduler.policy();
+    if policy == Policy::SchedIso {
+        return wrong(pointer("policy"), "SCHED_ISO is not part of Linux; SCHED_OTHER comes nearest");
+    }
+    if let Some(nice) = scheduler.nice().filter(|nice| !(-20..=19).contains(nice)) {
+        return wrong(pointer("nice"), format!("{nice} is out of range: -20 to 19 are allowed"));
+    }
+    let priority = scheduler.priority().unwrap_or(0);
+    let real_time = matches!(policy, Policy::SchedFifo | Policy::SchedRr);
+    if real_time && !(1..=99).contains(&priority) {
+        return wrong(pointer("priority"), format!("{policy} needs a priority from 1 to 99, not {priority}"));
+    }
+    if !real_time && priority != 0 {
+        return wrong(
+            pointer("priority"),
+            format!("{policy} has no priority; leave it out, or take SCHED_FIFO"),
+        );
+    }
+    let times = [
+        ("runtime", scheduler.runtime()),
+        ("deadline", scheduler.deadline()),
+        ("period", scheduler.period()),
+    ];
+    match times.into_iter().find(|(_, time)| time.is_some_and(|time| time != 0)) {
+        Some((member, _)) if policy != Policy::SchedDeadline => {
+            wrong(pointer(member), format!("{policy} has no {member}; leave it out, or take SCHED_DEADLINE"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_io_priority(process: &oci::Process) -> Check {
+    match process.io_priority().as_ref().map(oci::LinuxIOPriority::priority) {
+        Some(level) if !(0..=7).contains(&level) => wrong(
+            "/process/ioPriority/priority",
+            format!("{level} is out of range: 0, which gets most, to 7 are allowed"),
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn check_oom_score(process: &oci::Process) -> Check {
