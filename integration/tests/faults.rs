@@ -22,6 +22,11 @@ fn a_piece_is_never_taken_for_the_whole() {
 }
 
 #[test]
+fn signals_without_end_stop_nothing() {
+    wage(&["run", "exec", "terminal", "unified", "fault=storm", "limit=20"]);
+}
+
+#[test]
 fn every_command_can_meet_any_fault() {
     wage(&["plain", "limit=14"]);
 }

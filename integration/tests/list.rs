@@ -79,9 +79,9 @@ fn a_thousand_containers_are_listed_quickly() {
     let test = Test::new();
     let container = test.start(&sleeper(&test));
     let state = test.state_root();
-    let alone = shortest(5, || drop(container.state()));
+    let alone = shortest(20, || drop(container.state()));
     (0..999).for_each(|number| copy(&container, &state, &format!("copy{number}")));
-    let crowded = shortest(5, || drop(container.state()));
+    let crowded = shortest(20, || drop(container.state()));
     let listing = shortest(5, || {
         assert_eq!(test.runtime(&["list", "--quiet"]).ok().stdout.lines().count(), 1000);
     });

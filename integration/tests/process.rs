@@ -220,7 +220,8 @@ fn processors_and_disks_are_shared_as_asked_for() {
 fn a_scheduler_that_cannot_be_had_is_explained() {
     let test = Test::new();
     let said = test.try_create(&test.bundle(|config| {
-        config["process"]["scheduler"] = json!({"policy": "SCHED_DEADLINE", "runtime": 10, "deadline": 5, "period": 5});
+        config["process"]["scheduler"] =
+            json!({"policy": "SCHED_DEADLINE", "runtime": 10, "deadline": 5, "period": 5});
     }));
     said.fails_with(&["sched_setattr", "/process/scheduler of config.json"]);
 }

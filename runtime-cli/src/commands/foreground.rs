@@ -55,7 +55,8 @@ impl Attended<'_> {
             if ended {
                 return self.relay.map_or(Ok(()), |relay| relay.finish(self.signals, hurried));
             }
-            while let Some(signal) = self.signals.next()? {
+            // One at a time: they may come as fast as they are taken, and everything else would wait.
+            if let Some(signal) = self.signals.next()? {
                 hurried |= asks_for_end(signal);
                 self.hand_on(signal);
             }

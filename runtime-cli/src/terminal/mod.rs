@@ -226,7 +226,7 @@ impl Relay {
             let ([signalled], ready) = self.poll([signals.as_fd()], patience.as_ref())?;
             let rests = hurried && !signalled && ready.is_empty();
             ready.into_iter().for_each(|end| self.serve(end));
-            if rests || signalled && wants_end(signals)? {
+            if rests || signalled && signals.next()?.is_some_and(asks_for_end) {
                 break;
             }
         }
@@ -244,13 +244,4 @@ impl Relay {
 /// Whether a signal asks its receiver to end.
 pub(crate) fn asks_for_end(signal: i32) -> bool {
     [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT].iter().any(|each| each.as_raw() == signal)
-}
-
-fn wants_end(signals: &Queue) -> Result<bool, Failure> {
-    while let Some(signal) = signals.next()? {
-        if asks_for_end(signal) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
