@@ -195,7 +195,8 @@ impl Walk<'_> {
                 self.keeper.tell_agent(agent, listener.as_fd(), self.process()?)?;
             }
             Action::SetScheduling(scheduling) => {
-                set_scheduling(self.process()?.pid, scheduling).map_err(report::not_scheduled)?;
+                set_scheduling(self.process()?.pid, &scheduling.attributes())
+                    .map_err(report::not_scheduled)?;
             }
             Action::SetIoPriority { class, level } => {
                 set_io_priority(self.process()?.pid, *class, *level).doing(|| "ioprio_set".into())?;

@@ -29,9 +29,7 @@ pub(super) fn find(plan: &mut Draft, spec: &Spec) -> Result<(), ConfigError> {
 /// The container is complete: what only the parent may set, then its record, then it is its own master.
 pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
     let mut before = Draft::default();
-    limits::limit_process(&mut before, spec);
-    scheduling::set(&mut before, spec);
-    limits::set_score(&mut before, spec);
+    set_outside(&mut before, spec, false);
     tell(&mut before, request.pidfd_socket.as_deref(), "standard", request.pid_file.as_deref());
     let mut after = Draft::default();
     hooks::before_start(&mut after, spec);
@@ -54,6 +52,15 @@ pub(super) fn hand_over(plan: &mut Draft, spec: &Spec, request: &Request) -> Res
     Ok(())
 }
 
+/// What only the parent can set, since it takes its privileges; the score may be set by now.
+fn set_outside(plan: &mut Draft, spec: &Spec, is_scored: bool) {
+    limits::limit_process(plan, spec);
+    scheduling::set(plan, spec);
+    if !is_scored {
+        limits::set_score(plan, spec);
+    }
+}
+
 /// Tells where a process is.
 fn tell(plan: &mut Draft, pidfd_socket: Option<&Path>, word: &'static str, pid_file: Option<&Path>) {
     terminal::send_pidfd(plan, pidfd_socket, word);
@@ -65,11 +72,7 @@ fn tell(plan: &mut Draft, pidfd_socket: Option<&Path>, word: &'static str, pid_f
 /// A further process is complete: what only the parent may set, and where the caller finds it.
 pub(super) fn present(plan: &mut Draft, spec: &Spec, joining: &Joining) {
     let mut before = Draft::default();
-    limits::limit_process(&mut before, spec);
-    scheduling::set(&mut before, spec);
-    if !limits::is_scored_early(spec) {
-        limits::set_score(&mut before, spec);
-    }
+    set_outside(&mut before, spec, limits::is_scored_early(spec));
     tell(&mut before, joining.pidfd_socket.as_deref(), "setns", joining.pid_file.as_deref());
     if !before.entries.is_empty() {
         plan.init(Pointer::NONE, Step::Barrier { point: Point::Ready });

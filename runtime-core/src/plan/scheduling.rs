@@ -29,7 +29,18 @@ pub struct Scheduling {
     pub period: u64,
 }
 
-/// The classes of ioprio_set(2), from 1.
+/// The policies in the order of their numbers. No kernel of Linux has SCHED_ISO, whose number is kept free.
+const POLICIES: [Policy; 7] = [
+    Policy::SchedOther,
+    Policy::SchedFifo,
+    Policy::SchedRr,
+    Policy::SchedBatch,
+    Policy::SchedIso,
+    Policy::SchedIdle,
+    Policy::SchedDeadline,
+];
+
+/// The classes of ioprio_set(2) in the order of their numbers, from 1.
 const CLASSES: [IOPriorityClass; 3] =
     [IOPriorityClass::IoprioClassRt, IOPriorityClass::IoprioClassBe, IOPriorityClass::IoprioClassIdle];
 
@@ -39,7 +50,7 @@ pub(super) fn set(plan: &mut Draft, spec: &Spec) {
     if let Some(wanted) = process.scheduler() {
         let flags = wanted.flags().iter().flatten().fold(0, |bits, flag| bits | bit(*flag));
         let scheduling = Scheduling {
-            policy: number(*wanted.policy()),
+            policy: number(POLICIES, *wanted.policy()),
             flags,
             nice: wanted.nice().unwrap_or(0),
             priority: wanted.priority().unwrap_or(0).unsigned_abs(),
@@ -50,25 +61,15 @@ pub(super) fn set(plan: &mut Draft, spec: &Spec) {
         plan.host("/process/scheduler", Action::SetScheduling(scheduling));
     }
     if let Some(wanted) = process.io_priority() {
-        let class =
-            (1..).zip(CLASSES).find(|(_, class)| *class == wanted.class()).map_or(0, |(class, _)| class);
+        let class = 1 + number(CLASSES, wanted.class());
         let level = u32::try_from(wanted.priority()).unwrap_or(0);
         plan.host("/process/ioPriority", Action::SetIoPriority { class, level });
     }
 }
 
-/// A policy's number in the kernel.
-fn number(policy: Policy) -> u32 {
-    match policy {
-        Policy::SchedOther => 0,
-        Policy::SchedFifo => 1,
-        Policy::SchedRr => 2,
-        Policy::SchedBatch => 3,
-        // Its number is kept free, and no kernel of Linux has it.
-        Policy::SchedIso => 4,
-        Policy::SchedIdle => 5,
-        Policy::SchedDeadline => 6,
-    }
+/// A number by the order of all that have one.
+fn number<T: PartialEq>(numbered: impl IntoIterator<Item = T>, wanted: T) -> u32 {
+    numbered.into_iter().zip(0..).find(|(one, _)| *one == wanted).map_or(0, |(_, number)| number)
 }
 
 fn bit(flag: Flag) -> u64 {
@@ -83,11 +84,26 @@ fn bit(flag: Flag) -> u64 {
     }
 }
 
+impl Scheduling {
+    /// As the kernel takes it.
+    pub(crate) fn attributes(&self) -> libc::sched_attr {
+        libc::sched_attr {
+            size: size_of::<libc::sched_attr>() as u32,
+            sched_policy: self.policy,
+            sched_flags: self.flags,
+            sched_nice: self.nice,
+            sched_priority: self.priority,
+            sched_runtime: self.runtime,
+            sched_deadline: self.deadline,
+            sched_period: self.period,
+        }
+    }
+}
+
 impl Display for Scheduling {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const NAMES: [&str; 7] = ["OTHER", "FIFO", "RR", "BATCH", "ISO", "IDLE", "DEADLINE"];
-        let name = NAMES.get(self.policy as usize).copied().unwrap_or_default();
-        write!(f, "schedule it by SCHED_{name}, nice {}, priority {}", self.nice, self.priority)?;
+        let policy = POLICIES.get(self.policy as usize).map(ToString::to_string).unwrap_or_default();
+        write!(f, "schedule it by {policy}, nice {}, priority {}", self.nice, self.priority)?;
         if self.period + self.deadline + self.runtime > 0 {
             write!(f, ", {} of {} ns within {} ns", self.runtime, self.period, self.deadline)?;
         }
@@ -97,6 +113,5 @@ impl Display for Scheduling {
 
 /// The name of a class of ioprio_set(2).
 pub(super) fn class_name(class: u32) -> String {
-    let class = (1..).zip(CLASSES).find(|(number, _)| *number == class);
-    class.map_or_else(String::new, |(_, class)| class.to_string())
+    CLASSES.get((class as usize).wrapping_sub(1)).map(ToString::to_string).unwrap_or_default()
 }

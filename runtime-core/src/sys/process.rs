@@ -1,10 +1,10 @@
 //! Process attributes that rustix lacks or that need care in a threaded caller.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::from_ref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::plan::Scheduling;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -49,19 +49,9 @@ pub(crate) fn set_limit(pid: u32, resource: u32, soft: u64, hard: u64) -> Result
 }
 
 /// Sets how another process gets processors.
-pub(crate) fn set_scheduling(pid: u32, wanted: &Scheduling) -> Result<(), Errno> {
-    let attributes = libc::sched_attr {
-        size: size_of::<libc::sched_attr>() as u32,
-        sched_policy: wanted.policy,
-        sched_flags: wanted.flags,
-        sched_nice: wanted.nice,
-        sched_priority: wanted.priority,
-        sched_runtime: wanted.runtime,
-        sched_deadline: wanted.deadline,
-        sched_period: wanted.period,
-    };
+pub(crate) fn set_scheduling(pid: u32, attributes: &libc::sched_attr) -> Result<(), Errno> {
     // SAFETY: the structure lives through the call and says how long it is; the kernel checks the rest.
-    let answer = unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attributes, 0) };
+    let answer = unsafe { libc::syscall(libc::SYS_sched_setattr, pid, from_ref(attributes), 0) };
     if answer == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
