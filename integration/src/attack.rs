@@ -15,11 +15,11 @@ use std::thread::{self, JoinHandle};
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, makedev, mknodat, renameat_with};
 
-use crate::test::Test;
+use crate::test::{Test, repetitions};
 
 /// How often a race is run: `ROUNDS`, or 500.
 pub fn rounds() -> usize {
-    std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(500)
+    repetitions("ROUNDS", 500)
 }
 
 /// A directory of the host with files, a device and a directory, in which nothing may change and nothing be opened.

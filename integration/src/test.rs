@@ -45,6 +45,15 @@ impl Default for Test {
     }
 }
 
+/// How often something is repeated: the number in this variable, or the usual one.
+///
+/// # Panics
+/// When the variable is no number.
+pub fn repetitions(variable: &str, usual: usize) -> usize {
+    let told = std::env::var(variable).ok();
+    told.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}: not a number")))
+}
+
 impl Test {
     /// A test in the usual world.
     pub fn new() -> Self {

@@ -10,10 +10,9 @@ use std::io::{Write, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use integration::test::repetitions;
 use integration::{Bundle, Container, Exit, Test, World, bpf, leaks};
 use serde_json::json;
-
-const USUAL: usize = 100;
 
 /// By how much a number of the whole machine may change because of others; lives that leak change it by hundreds.
 const SWAY: usize = 40;
@@ -23,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn many_lives_leave_nothing() {
-    let cycles = std::env::var("CYCLES").map_or(USUAL, |text| text.parse().expect("CYCLES is a number"));
+    let cycles = repetitions("CYCLES", 100);
     World::all().into_iter().for_each(|world| many(world, cycles));
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use integration::bundle::{default_config, namespace, shell};
 use integration::command::{DEADLINE, claim, collect, end};
 use integration::terminal::{Receiver, Terminal};
-use integration::test::text;
+use integration::test::{repetitions, text};
 use integration::{Container, Expected, Kind, Outcome, PROBER, Test, World, promise, runtime};
 use serde_json::{Value, json};
 
@@ -302,17 +302,13 @@ fn a_hostile_container_catches_nothing_of_it() {
             }
         }));
         container.has_said("hunting");
-        for _ in 0..rounds() {
+        for _ in 0..repetitions("EXECS", 100) {
             exec(&test, &container, &[], &["/bin/true"]).ok();
         }
         let caught: Vec<String> =
             container.stdout().lines().filter(|line| line.starts_with("caught")).map(str::to_owned).collect();
         assert!(caught.is_empty(), "user namespace: {user_namespace}: {caught:#?}");
     }
-}
-
-fn rounds() -> usize {
-    std::env::var("EXECS").ok().and_then(|number| number.parse().ok()).unwrap_or(100)
 }
 
 #[test]

@@ -37,7 +37,11 @@ fn a_forgotten_process_is_noticed() {
     let forget = |test: &Test| {
         let mut sleeper = Command::new("sleep");
         sleeper.arg("1000").env(leaks::MARK, &test.mark).stdin(Stdio::null());
-        drop(sleeper.spawn().expect("sleep can be run"));
+        let pid = sleeper.spawn().expect("sleep can be run").id();
+        // Whoever starts a program goes on when its new memory is there, a moment before the environment is.
+        let environment = format!("/proc/{pid}/environ");
+        let begun = || fs::read(&environment).is_ok_and(|text| !text.is_empty()).then_some(());
+        leaks::soon(DEADLINE, begun).expect("sleep has an environment");
     };
     noticed(forget, "process");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use integration::command::{DEADLINE, end};
 use integration::faults::sample::wage;
 use integration::killer;
-use integration::test::text;
+use integration::test::{repetitions, text};
 use integration::units::{self, alone, create, exec, feels_its_limits, start};
 use integration::{Bundle, Container, Kind, Test, leaks, runtime};
 use serde_json::{Value, json};
@@ -345,19 +345,18 @@ fn annotations_set_what_is_harmless_and_nothing_else() {
 
 #[test]
 fn many_lives_and_deaths_leave_no_unit() {
-    const CYCLES: u32 = 200;
     /// A creation makes about so many calls until the unit is there, and after it.
-    const CALLS: u32 = 260;
+    const CALLS: usize = 260;
     let Some(test) = test_with_systemd() else { return };
     let (bundle, _) = bundle(&test, |_| ());
     let path = text(&bundle.path);
-    for cycle in 0..CYCLES {
+    for cycle in 0..repetitions("LIVES", 200) {
         let id = test.fresh();
         let create = ["--systemd-cgroup", "create", "--bundle", &path, &id];
         match cycle % 4 {
             // Each of the other lives uses the name of one that ended badly.
             0 => {
-                killer::kill_at(test.call(&create), cycle * 37 % CALLS + 1);
+                killer::kill_at(test.call(&create), (cycle * 37 % CALLS + 1) as u32);
             }
             1 => {
                 test.runtime(&create).ok();

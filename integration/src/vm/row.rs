@@ -33,6 +33,8 @@ pub struct Row {
     pub place: Place,
     /// The programs.
     pub suites: Vec<String>,
+    /// Whether everything is run: tests that only repeat something then do it as often as they say.
+    pub everything: bool,
 }
 
 /// How long each program of tests may take; the one that drives engines; and each where systemd makes a dozen cgroups
@@ -120,7 +122,11 @@ impl Row {
             let about = SUITES.iter().find(|entry| entry.0 == **suite).map_or(&[][..], |entry| entry.1);
             place == Place::Host && **suite != ENGINES || about.iter().any(decides)
         };
-        Self { place, suites: suites.iter().filter(belongs).map(|&suite| suite.to_owned()).collect() }
+        Self {
+            place,
+            suites: suites.iter().filter(belongs).map(|&suite| suite.to_owned()).collect(),
+            everything,
+        }
     }
 
     /// What a shell runs here, where `command` runs a program. Lines around a program's output say which one it is, and
@@ -131,8 +137,9 @@ impl Row {
             _ => "",
         };
         // Where it is chance that decides, the host tries often enough.
-        let fewer = if self.place == Place::Host { "" } else { "export EXECS=20\n" };
-        let mut script = format!("exec 2>&1\n{world}{fewer}");
+        let execs = if self.place == Place::Host { "" } else { "export EXECS=20\n" };
+        let lives = if self.everything { "" } else { "export LIVES=60\n" };
+        let mut script = format!("exec 2>&1\n{world}{execs}{lives}");
         for (missing, suite) in self.parts() {
             let without = missing.as_ref().map(Missing::assignment).unwrap_or_default();
             let left_out = self.place.exceptions(suite, missing.as_ref());
@@ -216,7 +223,11 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_told() {
-        let row = Row { place: Place::Guest(World::V2, Kernel::V6_12), suites: vec!["list".into()] };
+        let row = Row {
+            place: Place::Guest(World::V2, Kernel::V6_12),
+            suites: vec!["list".into()],
+            everything: true,
+        };
         let told: Vec<_> = row.left_out().into_iter().map(|case| (case.suite, case.name)).collect();
         assert_eq!(told, [("list".into(), "a_thousand_containers_are_listed_quickly".into())]);
         assert!(

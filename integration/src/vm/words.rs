@@ -36,9 +36,10 @@ pub fn chosen(words: &[&str], suites: &[&str]) -> io::Result<Vec<Row>> {
     if found.is_empty() {
         found.extend(further(&places));
     }
+    let everything = usual.is_empty();
     let row = |place| match named.is_empty() {
-        true => Row::of(place, suites, usual.is_empty()),
-        false => Row { place, suites: named.iter().map(|&name| name.to_owned()).collect() },
+        true => Row::of(place, suites, everything),
+        false => Row { place, suites: named.iter().map(|&name| name.to_owned()).collect(), everything },
     };
     Ok(found.into_iter().map(row).filter(|row| !row.suites.is_empty()).collect())
 }
