@@ -9,6 +9,7 @@ BINARY := $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/runtime
 NEEDS := /usr/bin/cc=gcc /usr/include/stdio.h=libc6-dev /usr/lib/x86_64-linux-gnu/libseccomp.a=libseccomp-dev
 run bench memory: NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static
 bench: NEEDS += /usr/bin/strace=strace
+bench-server: NEEDS += ab=apache2-utils /var/lib/dpkg/info/busybox-static.list=busybox-static
 # Tests put busybox into containers, sit at a terminal, are users who map ids, and see by tracing what is executed.
 TESTS := test test-vm test-long test-faults test-faults-systemd test-concurrency test-cycles test-mutants defences fuzz
 $(TESTS): NEEDS += /var/lib/dpkg/info/busybox-static.list=busybox-static newuidmap=uidmap strace=strace
@@ -35,7 +36,7 @@ there = $(or $(wildcard $(1)),$(if $(findstring /,$(1)),,$(shell command -v $(1)
 missing = $(strip $(foreach need,$(NEEDS),$(if $(call there,$(call sign,$(need))),,$(call package,$(need)))))
 
 .NOTPARALLEL:
-.PHONY: $(TESTS) help run test-engines vm memory bench build man install clean root needs components
+.PHONY: $(TESTS) help run test-engines vm memory bench bench-server build man install clean root needs components
 
 help:
 	@echo 'make run      builds the runtime and runs examples/hello with it'
@@ -54,6 +55,7 @@ help:
 	@echo 'make vm       fetches what these need to /var/cache/runtime-tests, or to VM_CACHE'
 	@echo 'make memory   finds the smallest memory that containers start with, beside the runtimes found in PEERS'
 	@echo 'make bench    measures it, and the runtimes found in PEERS and PATH, side by side'
+	@echo 'make bench-server  measures a server that runs a container for each request, with the library and with runtimes'
 	@echo 'make install  puts the binary into $(DESTDIR)$(PREFIX)/bin'
 	@echo 'make man      writes the manual pages to $(TARGET_DIR)/man'
 	@echo 'make clean    removes what was built'
@@ -125,6 +127,10 @@ memory: root needs
 bench: root needs
 	$(CARGO) build --release --package runtime-cli --package integration
 	PEERS='$(PEERS)' $(CARGO) run --release --package integration --bin bench -- $(ARGS)
+
+bench-server: root needs
+	$(CARGO) build --release --workspace --examples
+	PEERS='$(PEERS)' $(CARGO) run --release --package integration --bin serving -- $(ARGS)
 
 build: needs
 	$(CARGO) build --release --package runtime-cli

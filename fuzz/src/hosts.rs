@@ -19,7 +19,7 @@ pub(crate) fn version_2() -> Hierarchies {
         own: "/engine".into(),
         controllers: ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"].map(str::to_owned).into(),
     };
-    Hierarchies { v1: Vec::new(), v2: Some(v2), owner: Some((0, 0)) }
+    Hierarchies { v1: Vec::new(), v2: Some(v2), owner: Some((0, 0)), parent: None }
 }
 
 /// Its cgroups.
@@ -30,7 +30,12 @@ pub(crate) fn version_1() -> Hierarchies {
         root: "/".into(),
         own: "/engine".into(),
     };
-    Hierarchies { v1: ["memory", "cpu", "devices", "pids"].map(v1).into(), v2: None, owner: Some((0, 0)) }
+    Hierarchies {
+        v1: ["memory", "cpu", "devices", "pids"].map(v1).into(),
+        v2: None,
+        owner: Some((0, 0)),
+        parent: None,
+    }
 }
 
 fn host(cgroups: Hierarchies) -> Host {

@@ -61,7 +61,7 @@ fn read(root: &StateRoot, id: &ContainerId) {
     if let Ok(Some(record)) = root.peek(id) {
         _ = (record.state(Status::Running, ""), record.cgroup.to_string());
     }
-    if let Ok(Some(entry)) = root.lock(id, std::time::Duration::ZERO) {
+    if let Ok(Some(entry)) = root.clone().with_patience(std::time::Duration::ZERO).lock(id) {
         _ = (entry.intent(), entry.resources(), entry.end());
     }
 }

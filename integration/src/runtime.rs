@@ -37,7 +37,10 @@ pub fn runtime() -> &'static Runtime {
     RUNTIME.get_or_init(|| {
         let path = match std::env::var_os("RUNTIME") {
             Some(name) => find(Path::new(&name)).unwrap_or_else(|| panic!("RUNTIME={name:?} is not on PATH")),
-            None => build(),
+            None => {
+                build(&["--package", "runtime-cli", "--bin", "runtime"]);
+                binaries().join("runtime")
+            }
         };
         let kind = kind_of(&path);
         Runtime { path, kind }
@@ -77,15 +80,23 @@ pub fn binaries() -> PathBuf {
     }
 }
 
-/// Builds our binary, since cargo does not know that these tests run it; a fresh one costs a fraction of a second.
-fn build() -> PathBuf {
-    let binaries = binaries();
+/// An example of the library.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn example(name: &str) -> PathBuf {
+    // For the whole workspace, as the tests are: dependencies are compiled once.
+    build(&["--workspace", "--examples"]);
+    binaries().join("examples").join(name)
+}
+
+/// Builds what these tests run, since cargo does not know that they do; what is fresh costs a fraction of a second.
+fn build(what: &[&str]) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "runtime-cli", "--bin", "runtime"]);
-    if binaries.ends_with("release") {
+    cargo.args(["build", "--quiet"]).args(what);
+    if binaries().ends_with("release") {
         cargo.arg("--release");
     }
     let built = cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status();
-    assert!(built.is_ok_and(|status| status.success()), "cannot build the binary under test: {cargo:?}");
-    binaries.join("runtime")
+    assert!(built.is_ok_and(|status| status.success()), "cannot build what is tested: {cargo:?}");
 }

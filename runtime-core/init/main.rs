@@ -106,6 +106,7 @@ impl<'a> Init<'a> {
             Step::BringLoopbackUp => namespaces::bring_loopback_up(),
             Step::SetPropagation { to } => mounts::set_propagation(to),
             Step::MountRoot { path } => root::mount(path).map(|root| self.root = Some(root)),
+            Step::AttachRoot => root::attach(self.dialogue.take_loan()?).map(|root| self.root = Some(root)),
             Step::HoldRoot { path } => root::hold(path).map(|root| self.root = Some(root)),
             Step::Mount { .. } => mounts::mount(self.root()?, step),
             Step::AttachMount { at } => mounts::attach(self.root()?, self.dialogue.take_loan()?, at),

@@ -14,6 +14,13 @@ pub fn mount(path: &CStr) -> Outcome<Root> {
     mounts::bind_directory(&directory, &directory, true).map(Root::new)
 }
 
+/// Takes the root file system that the parent has opened, a mount that was attached nowhere. It lies over the host's until
+/// the pivot; whoever has the host's as his root looks paths up below it.
+pub fn attach(lent: Fd) -> Outcome<Root> {
+    sys::move_mount_at(&lent, HERE, c"/").of(Call::MoveMount)?;
+    Ok(Root::new(lent))
+}
+
 pub fn hold(path: &CStr) -> Outcome<Root> {
     open_directory(path).map(Root::new)
 }

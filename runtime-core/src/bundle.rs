@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, stat, statat};
 use rustix::io::Errno;
@@ -13,11 +15,12 @@ use crate::spec::{MAX_SIZE, Spec};
 
 const CONFIG: &str = "config.json";
 
-/// A bundle whose config.json has been read.
+/// A configuration, and the directory that its relative paths begin in.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     path: PathBuf,
     spec: Spec,
+    root: Option<Arc<OwnedFd>>,
 }
 
 impl Bundle {
@@ -28,7 +31,23 @@ impl Bundle {
     pub fn open(path: &Path) -> Result<Bundle> {
         let path = absolute(path)?;
         let spec = Spec::parse(read_config(&path)?)?;
-        Ok(Bundle { path, spec })
+        Ok(Bundle { path, spec, root: None })
+    }
+
+    /// A bundle whose configuration is in no file. Nothing needs to be in the directory but what the configuration
+    /// names, nor does it need to be there.
+    ///
+    /// # Errors
+    /// The path is empty.
+    pub fn of(path: &Path, spec: Spec) -> Result<Bundle> {
+        Ok(Bundle { path: absolute(path)?, spec, root: None })
+    }
+
+    /// The same with a root file system that is open: `root.path` is then only what it is called. It takes the
+    /// privileges of the host's root, and a mount namespace.
+    #[must_use]
+    pub fn with_root(self, directory: impl Into<OwnedFd>) -> Bundle {
+        Bundle { root: Some(Arc::new(directory.into())), ..self }
     }
 
     /// The directory, absolute, without `.`, `..` and doubled slashes.
@@ -49,13 +68,22 @@ impl Bundle {
         }
     }
 
+    /// The root filesystem, if it is open.
+    pub(crate) fn open_root(&self) -> Option<BorrowedFd<'_>> {
+        self.root.as_ref().map(|root| root.as_fd())
+    }
+
     /// Checks that the root filesystem is there, is a directory, and is not a symlink.
     ///
     /// # Errors
     /// A [`ConfigError`] at `/root/path`.
     pub fn check_rootfs(&self) -> Result<()> {
         let path = self.rootfs();
-        let problem = match statat(rustix::fs::CWD, &path, AtFlags::SYMLINK_NOFOLLOW) {
+        let found = match &self.root {
+            Some(root) => fstat(root),
+            None => statat(rustix::fs::CWD, &path, AtFlags::SYMLINK_NOFOLLOW),
+        };
+        let problem = match found {
             Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => return Ok(()),
                 FileType::Symlink => "is a symlink; name the directory itself".to_owned(),

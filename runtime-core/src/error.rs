@@ -1,5 +1,7 @@
 //! Errors: facts in types, one sentence each, written where all the facts are.
 
+mod kind;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
@@ -10,11 +12,15 @@ use rustix::io::Errno;
 use crate::container::Status;
 use crate::plan::Pointer;
 
+pub use kind::ErrorKind;
+
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong. Every variant's text is one sentence: what, where, and what to do where there is something.
+/// Programs ask for its [`ErrorKind`].
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// config.json asks for something impossible; nothing was created.
     #[error(transparent)]

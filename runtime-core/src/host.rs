@@ -1,10 +1,10 @@
 //! What this machine offers, probed once. Planning takes the result as plain data.
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
 
 use crate::cgroup::{Closed, Hierarchies, Paths};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::procfs::Caller;
 use crate::spec::Spec;
 use crate::sys::calls;
 
@@ -62,7 +62,8 @@ impl Modules {
     /// Looks for them.
     pub fn probe() -> Self {
         // A module that is built in, but not at work, refuses to be read from.
-        let says = |file: &str| read_short(&format!("/proc/thread-self/attr/{file}")).unwrap_or_default();
+        let Ok(caller) = Caller::look() else { return Modules::default() };
+        let says = |file: &str| caller.read(&format!("attr/{file}")).unwrap_or_default();
         let has_policy = || !matches!(says("current").trim_end_matches(['\0', '\n']), "" | "kernel");
         Modules {
             apparmor: !says("apparmor/current").is_empty(),
@@ -85,10 +86,13 @@ impl Host {
     /// # Errors
     /// `/proc` is missing, or says nothing about this process.
     pub fn probe() -> Result<Self> {
-        let host = Self::with(Hierarchies::probe()?)?;
+        let caller = Caller::look()?;
+        let host = Self::with(Hierarchies::of(&caller)?, &caller)?;
         match host.is_root() {
             true => Ok(host),
-            false => Ok(Host { in_user_namespace: in_user_namespace(), ..host.knowing_groups() }),
+            false => {
+                Ok(Host { in_user_namespace: is_in_user_namespace(&caller), ..host.knowing_groups(&caller) })
+            }
         }
     }
 
@@ -107,22 +111,19 @@ impl Host {
     /// # Errors
     /// As for [`Host::probe`].
     pub fn probe_for(cgroup: &Paths) -> Result<Self> {
-        Ok(Self::with(cgroup.hierarchies())?.knowing_groups())
+        let caller = Caller::look()?;
+        Ok(Self::with(cgroup.hierarchies(), &caller)?.knowing_groups(&caller))
     }
 
-    fn with(cgroups: Hierarchies) -> Result<Self> {
-        let path = "/proc/self/status";
-        let status = read_short(path).doing(|| format!("cannot read {path}"))?;
-        let set = |name: &str| {
-            hexadecimal(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
-        };
+    fn with(cgroups: Hierarchies, caller: &Caller) -> Result<Self> {
+        let status = caller.status();
+        let silent = |name: &str| Error::Died(format!("/proc/self/status says nothing about {name}"));
+        let set = |name: &str| hexadecimal(status, name).ok_or_else(|| silent(name));
         // What a kernel has, a filter around us may not know. Nobody else needs to ask.
-        let filtered = hexadecimal(&status, "Seccomp:") == Some(2);
+        let filtered = hexadecimal(status, "Seccomp:") == Some(2);
         let kernel = kernel_version(&rustix::system::uname().release().to_string_lossy());
         let permitted = set("CapPrm:")?;
-        let id = |name: &str| {
-            effective(&status, name).ok_or_else(|| Error::Died(format!("{path} says nothing about {name}")))
-        };
+        let id = |name: &str| effective(status, name).ok_or_else(|| silent(name));
         Ok(Host {
             has_clone3: !filtered || calls::has_clone3(),
             // KERNEL(5.12): mount_setattr.
@@ -135,7 +136,7 @@ impl Host {
             bounding: set("CapBnd:")?,
             permitted,
             ignored_signals: set("SigIgn:")?,
-            on_some_cpus: !has_all_cpus(&status),
+            on_some_cpus: !has_all_cpus(status),
             has_groups: status
                 .lines()
                 .any(|line| line.strip_prefix("Groups:").is_some_and(|list| !list.trim().is_empty())),
@@ -169,8 +170,8 @@ impl Host {
     }
 
     /// The same, knowing whether its user namespace lets it leave its groups. Root can, and needn't look.
-    fn knowing_groups(self) -> Self {
-        Host { denies_groups: self.has_groups && denies_groups(), ..self }
+    fn knowing_groups(self, caller: &Caller) -> Self {
+        Host { denies_groups: self.has_groups && denies_groups(caller), ..self }
     }
 
     /// Whether this process may map any ids of its user namespace into another one.
@@ -191,19 +192,6 @@ impl Host {
     }
 }
 
-/// Reads a file of procfs, which comes in one piece unless it fills the buffer: a caller may be in very many groups.
-fn read_short(path: &str) -> rustix::io::Result<String> {
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let (mut whole, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        let length = rustix::io::read(&file, &mut piece)?;
-        whole.extend_from_slice(piece.get(..length).unwrap_or_default());
-        if length < piece.len() {
-            return Ok(String::from_utf8_lossy(&whole).into_owned());
-        }
-    }
-}
-
 /// Whether the mask of CPUs is full. It has a bit for each CPU that the machine can have, so that only whole digits can
 /// be told to be.
 fn has_all_cpus(status: &str) -> bool {
@@ -216,14 +204,19 @@ fn hexadecimal(status: &str, name: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// The first one maps all ids to themselves.
+/// Whether our user namespace is not the first one.
 pub(crate) fn in_user_namespace() -> bool {
-    let map = read_short("/proc/self/uid_map").unwrap_or_default();
+    Caller::look().is_ok_and(|caller| is_in_user_namespace(&caller))
+}
+
+/// The first one maps all ids to themselves.
+fn is_in_user_namespace(caller: &Caller) -> bool {
+    let map = caller.read("uid_map").unwrap_or_default();
     !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }
 
-fn denies_groups() -> bool {
-    read_short("/proc/self/setgroups").is_ok_and(|word| word.trim() == "deny")
+fn denies_groups(caller: &Caller) -> bool {
+    caller.read("setgroups").is_ok_and(|word| word.trim() == "deny")
 }
 
 /// The second id of a line: after the real one, before the saved one and that for files.
@@ -265,16 +258,6 @@ mod tests {
             assert_eq!(has_all_cpus(&format!("Name:\tx\nCpus_allowed:\t{mask}\n")), full, "{mask}");
         }
         assert!(!has_all_cpus(""));
-    }
-
-    #[test]
-    fn long_files_are_read_to_their_end() {
-        let path = std::env::temp_dir().join(format!("host-test-{}", std::process::id()));
-        let text = "CapBnd:\t1\n".repeat(1000);
-        std::fs::write(&path, &text).unwrap();
-        let read = read_short(path.to_str().unwrap());
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(read.unwrap(), text);
     }
 
     #[test]

@@ -285,6 +285,8 @@ vocabulary! {
             /// The host's path of the root file system.
             path: F::Text,
         },
+        /// Mounts the root file system, which is lent, over `/` and holds it; all later paths are resolved in it.
+        46 => AttachRoot,
         /// Holds the root file system without mounting: for a container without a mount namespace.
         9 => HoldRoot {
             /// The host's path of the root file system.

@@ -147,7 +147,7 @@ fn host(v1: &[&str], v2: Option<&[&str]>) -> Host {
     });
     let v1 = v1.iter().map(|names| hierarchy(names)).collect();
     Host {
-        cgroups: Hierarchies { v1, v2, owner: Some((0, 0)) },
+        cgroups: Hierarchies { v1, v2, owner: Some((0, 0)), parent: None },
         closed: None,
         uid: 0,
         gid: 0,

@@ -28,7 +28,7 @@ fn the_codes_have_no_gap_and_each_has_its_step_here() {
     let codes: Vec<u8> = steps().iter().map(|step| encoded(std::slice::from_ref(step))[BODY]).collect();
     let mut sorted = codes.clone();
     sorted.sort_unstable();
-    assert_eq!(sorted, (1..=45).collect::<Vec<u8>>());
+    assert_eq!(sorted, (1..=46).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -135,6 +135,7 @@ fn owned(step: Decoded<'_>) -> Step<Owned> {
         Step::BringLoopbackUp => Step::BringLoopbackUp,
         Step::SetPropagation { to } => Step::SetPropagation { to },
         Step::MountRoot { path } => Step::MountRoot { path: text(path) },
+        Step::AttachRoot => Step::AttachRoot,
         Step::HoldRoot { path } => Step::HoldRoot { path: text(path) },
         Step::Mount { fstype, source, data, inherit_mode, copy_up, flags, propagation, at, instead } => {
             Step::Mount {
@@ -249,6 +250,7 @@ fn steps() -> Vec<Step<Owned>> {
         Step::BringLoopbackUp,
         Step::SetPropagation { to: Propagation::RecursiveSlave },
         Step::MountRoot { path: path() },
+        Step::AttachRoot,
         Step::HoldRoot { path: path() },
         Step::Mount {
             fstype: c"tmpfs".into(),

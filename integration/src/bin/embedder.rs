@@ -22,7 +22,6 @@ use integration::{bundle, world};
 use runtime_core::container::{Container, CreateOptions};
 use runtime_core::state::StateRoot;
 use runtime_core::{Bundle, ContainerId};
-use rustix::process::{Pid, WaitOptions, waitpid};
 use serde_json::json;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -179,13 +178,11 @@ impl Workshop {
     fn make(&self, name: &str) -> Outcome<f64> {
         let id = ContainerId::new(format!("{}-{name}", self.prefix))?;
         let begun = Instant::now();
-        let container = Container::create(&self.root, &id, &self.bundle, &CreateOptions::default())?;
+        let child = Container::create(&self.root, &id, &self.bundle, &CreateOptions::default())?;
         let time = begun.elapsed().as_secs_f64() * 1000.0;
-        let pid = container.state()?.pid;
         Container::delete(&self.root, &id, true)?;
-        // The first process was our child.
-        // `delete` has reaped what it killed.
-        let _ = waitpid(Pid::from_raw(pid), WaitOptions::empty());
+        // `delete` reaps what it has killed, if nobody was faster.
+        let _ = child.wait();
         Ok(time)
     }
 }

@@ -54,6 +54,14 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         defence: "D4",
+        loss: "looks whether what describes the caller is a procfs and about him",
+        file: "runtime-core/src/procfs/caller.rs",
+        find: "        if fstatfs(&directory.0)?.f_type != MAGIC {\n            return Err(Errno::NODEV);\n        }\n        let status = directory.open(\"status\", OFlags::RDONLY).and_then(text::short)?;",
+        replace: "        let _ = (fstatfs(&directory.0)?, MAGIC); return Ok(Caller { status: crate::sys::text::short(rustix::fs::openat(&directory.0, \"status\", OFlags::RDONLY, rustix::fs::Mode::empty())?)?, directory });\n        #[allow(unreachable_code)]\n        let status = String::new();",
+        test: ("advisories", "libpathrs_what_is_said_of_somebody_else_weakens_nothing"),
+    },
+    Mutant {
+        defence: "D4",
         loss: "looks whether /proc is a procfs with nothing mounted in it",
         file: "runtime-core/init/sys/procfs.rs",
         find: "    let (flags, rules) = (open::PATH | open::DIRECTORY, resolve::NO_XDEV | resolve::NO_MAGICLINKS);",

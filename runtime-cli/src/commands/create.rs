@@ -9,7 +9,7 @@ use crate::args::{container, flag, is_set, path, path_of};
 use crate::failure::Failure;
 use crate::{absolute, activation, terminal};
 use runtime_core::Bundle;
-use runtime_core::container::{Console, Container, CreateOptions};
+use runtime_core::container::{Console, Container, CreateOptions, Stdio};
 
 pub(super) const VERB: Verb = Verb {
     name: "create",
@@ -58,6 +58,7 @@ pub(super) fn bundle_path(matches: &ArgMatches) -> Result<PathBuf, Failure> {
 /// They ask for what can't be done.
 pub(super) fn options(matches: &ArgMatches, session: &Session<'_>) -> Result<CreateOptions, Failure> {
     Ok(CreateOptions {
+        stdio: Stdio::default(),
         no_pivot: is_set(matches, "no-pivot"),
         no_new_keyring: is_set(matches, "no-new-keyring"),
         listen_fds: activation::listen_fds(),

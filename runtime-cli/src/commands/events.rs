@@ -72,6 +72,8 @@ fn follow(container: &Container, interval: Duration) -> Result<(), Failure> {
         let is_read = match watch.next(next)? {
             Some(Happening::Empty) => return Ok(()),
             Some(Happening::OutOfMemory) => print(container, "oom", None)?,
+            // Others have no name for the rest.
+            Some(_) => true,
             None => {
                 next += interval;
                 print_stats(container)?

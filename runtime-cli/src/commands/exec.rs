@@ -88,7 +88,7 @@ fn foreground(
     let queue = ManuallyDrop::new(blocked.queue()?);
     mem::forget(blocked);
     let mut running = ManuallyDrop::new(container.exec(process, options)?);
-    let relay = running.take_terminal().map(Relay::new).transpose()?;
+    let relay = running.take_terminal().map(|terminal| Relay::new(terminal.into())).transpose()?;
     let pass_on = |signal| {
         if let Err(error) = running.signal(signal) {
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));

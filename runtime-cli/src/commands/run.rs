@@ -13,7 +13,7 @@ use crate::args::{flag, is_set, path_of, text_of};
 use crate::failure::Failure;
 use crate::terminal::Relay;
 use crate::{absolute, naming, output};
-use runtime_core::container::{Container, CreateOptions, Exit, Running};
+use runtime_core::container::{Child, Container, CreateOptions, Exit};
 use runtime_core::error::Context;
 use runtime_core::state::StateRoot;
 use runtime_core::{Bundle, ContainerId, Error, Spec};
@@ -90,7 +90,7 @@ struct Launch {
 
 impl Launch {
     // Only the attempt itself can tell whether an id is free: another command may take it at any moment.
-    fn go(&self) -> Result<(&ContainerId, Running), Failure> {
+    fn go(&self) -> Result<(&ContainerId, Child), Failure> {
         let mut taken = Error::Exists(self.bundle.path().display().to_string());
         for id in &self.ids {
             match Container::run(&self.root, id, &self.bundle, &self.options) {
@@ -113,7 +113,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
     let queue = ManuallyDrop::new(blocked.queue()?);
     mem::forget(blocked);
     let (_, mut running) = launch.go()?;
-    let relay = running.take_terminal().map(Relay::new).transpose();
+    let relay = running.take_terminal().map(|terminal| Relay::new(terminal.into())).transpose();
     let pass_on = |signal| {
         if let Err(error) = running.signal(signal) {
             session.log.debug(|| format!("cannot pass on signal {signal}: {error}"));
@@ -148,7 +148,7 @@ fn foreground(launch: &Launch, keep: bool, session: &Session<'_>) -> Result<u8, 
 }
 
 // Exit status 137 alone would not say why.
-fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Running, spec: &Spec, session: &Session<'_>) {
+fn tell_about_memory(exit: &Result<Exit, Failure>, running: &Child, spec: &Spec, session: &Session<'_>) {
     if !matches!(exit, Ok(Exit::Signal(9))) || !running.ran_out_of_memory() {
         return;
     }

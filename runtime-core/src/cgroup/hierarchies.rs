@@ -1,6 +1,5 @@
 //! Which cgroup hierarchies this host mounts, and where this process is in them.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, stat};
@@ -8,6 +7,7 @@ use rustix::fs::{CWD, stat};
 use super::files;
 use super::mountinfo::{self, Mount};
 use crate::error::{Context, Result};
+use crate::procfs::Caller;
 
 /// Where every distribution mounts them.
 const USUAL: &str = "/sys/fs/cgroup";
@@ -24,6 +24,8 @@ pub struct Hierarchies {
     pub v2: Option<V2>,
     /// Whose the directory is below which they are usually mounted, user and group, as our user namespace numbers them.
     pub owner: Option<(u32, u32)>,
+    /// The cgroup below which relative paths begin, if somebody has chosen one.
+    pub parent: Option<PathBuf>,
 }
 
 /// A hierarchy of version 1.
@@ -117,27 +119,33 @@ impl Hierarchies {
 
     /// Looks at this machine.
     ///
-    /// Where the root of the version 2 hierarchy lies at `/sys/fs/cgroup`, mountinfo is not read: that file grows
-    /// with every container.
-    ///
     /// # Errors
     /// `/proc` can't be read.
     pub fn probe() -> Result<Self> {
-        let own = read_short("/proc/self/cgroup")?;
+        Self::of(&Caller::look()?)
+    }
+
+    /// The same, through the eyes of somebody who has looked already.
+    ///
+    /// Where the root of the version 2 hierarchy lies at `/sys/fs/cgroup`, mountinfo is not read: that file grows
+    /// with every container.
+    pub(crate) fn of(caller: &Caller) -> Result<Self> {
+        let own = caller.read("cgroup")?;
         // Only version 2 has such a file.
         let usual = stat(USUAL).ok();
         let owner = usual.as_ref().map(|usual| (usual.st_uid, usual.st_gid));
         if let (true, Ok(controllers)) = (usual.is_some_and(is_root), controllers_at(Path::new(USUAL))) {
             return Ok(Hierarchies { owner, ..Self::unified(&own, controllers)? });
         }
-        Ok(Hierarchies { owner, ..Self::parse(&read("/proc/self/mountinfo")?, &own, controllers_at)? })
+        Ok(Hierarchies { owner, ..Self::parse(&caller.read_table("mountinfo")?, &own, controllers_at)? })
     }
 
     /// Takes out those that are mounted there.
     pub(super) fn split_off(&mut self, is_at: &dyn Fn(&Path) -> bool) -> Self {
         let (taken, kept) = std::mem::take(&mut self.v1).into_iter().partition(|v1| is_at(&v1.mount));
         self.v1 = kept;
-        Hierarchies { v1: taken, v2: self.v2.take_if(|v2| is_at(&v2.mount)), owner: self.owner }
+        let v2 = self.v2.take_if(|v2| is_at(&v2.mount));
+        Hierarchies { v1: taken, v2, owner: self.owner, parent: self.parent.clone() }
     }
 
     fn unified(own: &str, controllers: Vec<String>) -> Result<Self> {
@@ -168,14 +176,6 @@ impl Hierarchies {
 // The root of every cgroup file system has inode 1; the root of a cgroup namespace, or of a bind mount, has not.
 fn is_root(place: rustix::fs::Stat) -> bool {
     place.st_ino == 1
-}
-
-fn read(path: &str) -> Result<String> {
-    files::read(CWD, OsStr::new(path)).doing(|| format!("cannot read {path}"))
-}
-
-fn read_short(path: &str) -> Result<String> {
-    files::read_short(CWD, OsStr::new(path)).doing(|| format!("cannot read {path}"))
 }
 
 fn controllers_at(mount: &Path) -> Result<Vec<String>> {

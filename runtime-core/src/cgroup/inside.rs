@@ -1,6 +1,5 @@
 //! Where a further process of a container goes: into its cgroup, or one below.
 
-use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::CWD;
@@ -10,7 +9,8 @@ use super::files;
 use super::handle::Cgroup;
 use super::hierarchies::{Hierarchies, Version};
 use super::paths::{Inner, Paths, Place, below_root};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::procfs;
 
 /// A cgroup below a container's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +92,7 @@ fn leaf(place: &Place, init: i32) -> Result<Option<Place>> {
         return Ok(None);
     }
     let Some(v2) = Hierarchies::probe()?.v2 else { return Ok(None) };
-    let path = format!("/proc/{init}/cgroup");
-    let text = files::read_short(CWD, OsStr::new(&path)).doing(|| format!("cannot read {path}"))?;
+    let text = procfs::read(init.cast_unsigned(), "cgroup")?;
     let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
     Ok(below_root(Path::new(own), &v2.root)
         .strip_prefix(place.path.as_path())

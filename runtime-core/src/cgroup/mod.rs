@@ -59,7 +59,7 @@ pub use stats::{
 };
 pub use systemd::{ANNOTATIONS, Bus, Manager, Property, Start, Value};
 pub use update::{Update, plan_update};
-pub use watch::{Happening, Watch};
+pub use watch::{Happening, Resource, Threshold, Watch};
 
 /// What a container's cgroup will be.
 #[derive(Debug, Clone, PartialEq)]

@@ -143,8 +143,8 @@ impl Paths {
     /// Decides where the cgroup lies. `enabled` are the controllers of version 2 that the container needs.
     ///
     /// An absolute `wanted` lies below each mount point; a relative one below this process's own cgroup (version 1) or
-    /// below the one above that (version 2, where a cgroup with processes can't have cgroups with controllers below).
-    /// Without a path it is the container's id.
+    /// below the one above that (version 2, where a cgroup with processes can't have cgroups with controllers below),
+    /// unless another one was chosen ([`Hierarchies::parent`]). Without a path it is the container's id.
     pub(super) fn decide(
         id: &str,
         wanted: Option<&Path>,
@@ -158,11 +158,18 @@ impl Paths {
                 format!("{wanted:?} names no cgroup below the mount point: give it a name"),
             )
         })?;
-        let place = |version, controllers, mount: &Path, parent: &Path| Place {
+        let chosen = hierarchies
+            .parent
+            .as_deref()
+            .map(|parent| Inner::clean(parent).map_or_else(PathBuf::new, PathBuf::from));
+        let place = |version, controllers, mount: &Path, usual: &Path| Place {
             version,
             controllers,
             mount: mount.to_owned(),
-            path: if wanted.is_absolute() { inner.clone() } else { Inner::below(parent, &inner.0) },
+            path: match wanted.is_absolute() {
+                true => inner.clone(),
+                false => Inner::below(chosen.as_deref().unwrap_or(usual), &inner.0),
+            },
             missing: 0,
         };
         let v2 = hierarchies.v2.iter().map(|v2| {
@@ -254,7 +261,7 @@ impl Paths {
             controllers: place.controllers.clone(),
         });
         // Who owns them all is of no interest any more.
-        Hierarchies { v1: v1.collect(), v2, owner: Some((0, 0)) }
+        Hierarchies { v1: v1.collect(), v2, owner: Some((0, 0)), parent: None }
     }
 
     /// Whether there is no hierarchy at all.
@@ -304,11 +311,28 @@ mod tests {
             own: own.into(),
         };
         let v2 = V2 { mount: "/c/2".into(), root: "/".into(), own: "/s/own".into(), controllers: vec![] };
-        Hierarchies { v1: vec![v1("cpu,cpuacct", "/"), v1("memory", "/m")], v2: Some(v2), owner: None }
+        Hierarchies {
+            v1: vec![v1("cpu,cpuacct", "/"), v1("memory", "/m")],
+            v2: Some(v2),
+            owner: None,
+            parent: None,
+        }
     }
 
     fn decide(wanted: Option<&str>) -> Result<String, ConfigError> {
         Paths::decide("ID", wanted.map(Path::new), BTreeSet::new(), &host()).map(|paths| paths.to_string())
+    }
+
+    #[test]
+    fn relative_paths_begin_where_somebody_wants_them_to() {
+        let below = |parent: &str, wanted: Option<&str>| {
+            let host = Hierarchies { parent: Some(parent.into()), ..host() };
+            Paths::decide("ID", wanted.map(Path::new), BTreeSet::new(), &host).unwrap().to_string()
+        };
+        assert_eq!(below("/e/../f", None), "/f/ID in v2, cpu,cpuacct, memory");
+        assert_eq!(below("f", Some("x")), "/f/x in v2, cpu,cpuacct, memory");
+        assert_eq!(below("/", Some("x")), "/x in v2, cpu,cpuacct, memory");
+        assert_eq!(below("/f", Some("/x")), "/x in v2, cpu,cpuacct, memory");
     }
 
     #[test]

@@ -11,7 +11,7 @@ const V1_CONTROLLERS: [&str; 12] = [
 
 fn unified() -> Hierarchies {
     let controllers = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"];
-    Hierarchies { v1: vec![], v2: Some(v2("/sys/fs/cgroup", &controllers)), owner: None }
+    Hierarchies { v1: vec![], v2: Some(v2("/sys/fs/cgroup", &controllers)), ..Hierarchies::default() }
 }
 
 fn v2(mount: &str, controllers: &[&str]) -> V2 {
@@ -26,7 +26,7 @@ fn legacy() -> Hierarchies {
         root: "/".into(),
         own: "/".into(),
     };
-    Hierarchies { v1: V1_CONTROLLERS.iter().map(v1).collect(), v2: None, owner: None }
+    Hierarchies { v1: V1_CONTROLLERS.iter().map(v1).collect(), v2: None, ..Hierarchies::default() }
 }
 
 fn hybrid() -> Hierarchies {

@@ -1,17 +1,73 @@
-//! Who gets the terminal of a program.
+//! The terminal of a program, and who gets it.
 
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::error::ConfigError;
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::error::{ConfigError, Context, Result};
 use crate::plan::WindowSize;
+
+/// The master of a program's terminal: what is written to it, the program reads. The program is hung up when it is
+/// closed.
+#[derive(Debug)]
+pub struct Terminal {
+    master: OwnedFd,
+}
+
+impl Terminal {
+    pub(super) fn new(master: OwnedFd) -> Self {
+        Terminal { master }
+    }
+
+    /// Changes its size, of which the program is told.
+    ///
+    /// # Errors
+    /// It has no size.
+    pub fn resize(&self, size: WindowSize) -> Result<()> {
+        let size = Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.master, size).doing(|| "cannot change the size of the terminal".into())
+    }
+}
+
+impl Read for Terminal {
+    /// The kernel says EIO when nobody has the terminal any more.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.master, buffer)?)
+    }
+}
+
+impl Write for Terminal {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.master, text)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Terminal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.master.as_fd()
+    }
+}
+
+impl From<Terminal> for OwnedFd {
+    fn from(terminal: Terminal) -> Self {
+        terminal.master
+    }
+}
 
 /// Who gets the master of the program's terminal, if the configuration gives it one (`process.terminal`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Console {
     /// Nobody: a configuration that asks for a terminal is refused.
     #[default]
     Nobody,
-    /// The caller, from [`Executed::take_terminal`](super::Executed::take_terminal). Newlines pass it as they are.
+    /// The caller, from [`Process::take_terminal`](super::Process::take_terminal). Newlines pass it as they are.
     Caller {
         /// Its size from the beginning, instead of `process.consoleSize`.
         size: Option<WindowSize>,

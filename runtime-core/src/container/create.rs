@@ -20,7 +20,7 @@ use crate::plan::{self, Request};
 use crate::publish::publish;
 use crate::seccomp::{self, Agent};
 use crate::spec::{ContainerId, Spec};
-use crate::state::{Entry, Identity, Intent, Record, StateRoot, VERSION, timestamp};
+use crate::state::{Entry, Identity, Intent, Record, StateRoot, VERSION};
 use crate::step::Namespace;
 use crate::sys;
 
@@ -33,7 +33,7 @@ pub(super) enum Until {
 
 /// A container that was made, under its lock.
 pub(super) struct Made {
-    pub(super) process: Process,
+    pub(super) first: super::Process,
     pub(super) record: Record,
     pub(super) entry: Entry,
     pub(super) notify: Option<Proxy>,
@@ -47,18 +47,21 @@ pub(super) fn make(
     options: &CreateOptions,
     until: Until,
 ) -> Result<Made> {
-    let inherited = sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
+    let (streams, pipes) = options.stdio.open()?;
+    let mut inherited: Vec<BorrowedFd<'_>> =
+        sys::inherited::descriptors(options.listen_fds, options.preserve_fds)?;
+    streams.replace(&mut inherited);
     bundle.check_rootfs()?;
     options.console.check(bundle.spec().wants_terminal())?;
     let (host, systemd) = Host::probe_for_new(bundle.spec(), id, &options.driver)?;
     let request = Request { systemd, ..request(root, id, bundle, options, until) };
     let plan = plan::create(bundle.spec(), &host, &request)?;
-    let filters = seccomp::cache::load_all(&plan.filters, &root.cache_path())?;
+    let filters = seccomp::cache::load_all(&plan.filters, &root.filter_cache())?;
     let mut maker = Maker::new(root.create(id)?, bundle, &host, request, options);
     let listening = maker.listen_for_readiness(options, until);
     let inherited = Descriptors::new(inherited);
     match listening.and_then(|()| launch(&plan, &filters, &inherited, None, &mut maker)) {
-        Ok((process, _)) => maker.finish(process),
+        Ok((process, _)) => maker.finish(super::Process::new(process, pipes)),
         Err(error) => {
             let error = maker.explain(error);
             Err(match maker.undo() {
@@ -80,6 +83,7 @@ fn request(
 ) -> Request {
     let usual = Request::new(id, bundle.rootfs());
     Request {
+        rootfs_is_open: bundle.open_root().is_some(),
         wait_for_start: until == Until::AwaitingStart,
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
@@ -146,7 +150,7 @@ impl<'a> Maker<'a> {
             init: Identity::of(pid)?,
             bundle: self.bundle.path().to_path_buf(),
             rootfs: self.request.rootfs.clone(),
-            created: timestamp(),
+            created: self.entry.root().timestamp(),
             owner: self.entry.owner(),
             annotations: oci
                 .annotations()
@@ -186,9 +190,9 @@ impl<'a> Maker<'a> {
         Ok(paths)
     }
 
-    fn finish(self, process: Process) -> Result<Made> {
+    fn finish(self, first: super::Process) -> Result<Made> {
         match self.record {
-            Some(record) => Ok(Made { process, record, entry: self.entry, notify: self.notify }),
+            Some(record) => Ok(Made { first, record, entry: self.entry, notify: self.notify }),
             None => Err(Error::Died("the plan records no container".into())),
         }
     }
@@ -209,7 +213,8 @@ impl<'a> Maker<'a> {
     fn undo(self) -> Result<()> {
         // There may be no descriptors: what was the reason for that may still be there.
         drop((self.start_socket, self.notify));
-        self.cgroup.as_ref().map_or(Ok(()), remove_cgroup)?;
+        let patience = self.entry.root().patience();
+        self.cgroup.as_ref().map_or(Ok(()), |cgroup| remove_cgroup(cgroup, patience))?;
         let state = self.record.as_ref().map(|record| record.state(Status::Stopped, ""));
         let removed = self.entry.remove();
         if let (true, Some(state), Some(poststop)) =
@@ -224,6 +229,11 @@ impl<'a> Maker<'a> {
 impl Keeper for Maker<'_> {
     fn container(&self) -> Result<BorrowedFd<'_>> {
         Err(Error::Died("the plan of a creation enters a container".into()))
+    }
+
+    fn root(&self) -> Result<BorrowedFd<'_>> {
+        let missing = || Error::Died("the plan takes a root that nobody has given".into());
+        self.bundle.open_root().ok_or_else(missing)
     }
 
     fn keep_cgroup(&mut self, paths: &Paths) -> Result<Cgroup> {

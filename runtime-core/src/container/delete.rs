@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::{PATIENCE, members, status};
+use super::{members, status};
 use crate::cgroup::{self, Paths};
 use crate::container::Status;
 use crate::error::{Context, Error, Result, Wanted};
@@ -17,7 +17,7 @@ use crate::sys;
 
 pub(super) fn delete(root: &StateRoot, id: &ContainerId, force: bool) -> Result<()> {
     let missing = || if force { Ok(()) } else { Err(Error::NotFound(id.to_string())) };
-    let Some(entry) = root.lock(id, PATIENCE)? else { return missing() };
+    let Some(entry) = root.lock(id)? else { return missing() };
     match entry.record() {
         Ok(Some(record)) => delete_recorded(entry, &record, force),
         // A creation that was cut short: nobody else holds the lock, so nobody is still at it.
@@ -28,11 +28,12 @@ pub(super) fn delete(root: &StateRoot, id: &ContainerId, force: bool) -> Result<
 }
 
 fn delete_recorded(entry: Entry, record: &Record, force: bool) -> Result<()> {
+    let patience = entry.root().patience();
     match status(record, entry.awaits_start()?)? {
         Status::Stopped => {}
         // A container that was never started has nothing to lose.
-        Status::Created => end(record)?,
-        _ if force => end(record)?,
+        Status::Created => end(record, patience)?,
+        _ if force => end(record, patience)?,
         status => return Err(Error::Status { id: entry.id().to_string(), status, wanted: Wanted::Delete }),
     }
     remove_stopped(entry, record)
@@ -40,7 +41,7 @@ fn delete_recorded(entry: Entry, record: &Record, force: bool) -> Result<()> {
 
 /// Removes a container whose first process is dead.
 pub(super) fn remove_stopped(entry: Entry, record: &Record) -> Result<()> {
-    remove_cgroup(&record.cgroup)?;
+    remove_cgroup(&record.cgroup, entry.root().patience())?;
     let state = record.state(Status::Stopped, "");
     entry.remove()?;
     // The container is gone whatever these say.
@@ -50,17 +51,17 @@ pub(super) fn remove_stopped(entry: Entry, record: &Record) -> Result<()> {
 }
 
 /// Kills the first process and waits until it is dead.
-fn end(record: &Record) -> Result<()> {
+fn end(record: &Record, patience: Duration) -> Result<()> {
     let Some(process) = record.init.open()? else { return Ok(()) };
     if record.cgroup.is_empty() && !record.private_pid_namespace {
         // When it is dead, nobody knows any more who belonged to it.
-        members::signal_all(record, Signal::KILL, Instant::now() + PATIENCE)?;
+        members::signal_all(record, Signal::KILL, Instant::now() + patience)?;
     }
     kill(process.as_fd(), record)?;
     if record.cgroup.is_frozen().unwrap_or(false) {
         record.cgroup.thaw()?;
     }
-    if sys::process::wait_for_end(process.as_fd(), PATIENCE) {
+    if sys::process::wait_for_end(process.as_fd(), patience) {
         // It may be our own child, when an engine made it: then nobody else will reap it.
         let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         return Ok(());
@@ -84,10 +85,10 @@ fn kill(process: BorrowedFd<'_>, record: &Record) -> Result<()> {
 }
 
 /// Nearly always the processes are dead and the cgroup is free, or will be in a moment; otherwise they are killed.
-pub(super) fn remove_cgroup(cgroup: &Paths) -> Result<()> {
+pub(super) fn remove_cgroup(cgroup: &Paths, patience: Duration) -> Result<()> {
     const MOMENT: Duration = Duration::from_millis(20);
     cgroup.remove(Instant::now() + MOMENT).or_else(|_| {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         cgroup.kill_all(deadline)?;
         cgroup.remove(deadline)
     })
@@ -95,7 +96,7 @@ pub(super) fn remove_cgroup(cgroup: &Paths) -> Result<()> {
 
 fn remove_unfinished(entry: Entry) -> Result<()> {
     if let Ok(Some(intent)) = entry.intent() {
-        remove_cgroup(&intent.cgroup)?;
+        remove_cgroup(&intent.cgroup, entry.root().patience())?;
     }
     entry.remove()
 }

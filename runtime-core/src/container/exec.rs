@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::guest::Guest;
-use super::{Console, Container, Executed, Status};
+use super::{Console, Container, Process, Status, Stdio};
 use crate::cgroup::Inside;
 use crate::error::{Error, Result, Wanted};
 use crate::host::Host;
@@ -19,8 +19,10 @@ use crate::state::Record;
 use crate::sys;
 
 /// How a further process is started, apart from what it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ExecOptions {
+    /// Its standard streams.
+    pub stdio: Stdio,
     /// How many descriptors from 3 on the program inherits besides the standard streams.
     pub preserve_fds: u32,
     /// Where the process id is written; absolute.
@@ -35,7 +37,7 @@ pub struct ExecOptions {
     pub ignore_paused: bool,
 }
 
-pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecOptions) -> Result<Executed> {
+pub(super) fn exec(container: &Container, process: &ExecProcess, options: &ExecOptions) -> Result<Process> {
     let made = container.root.made(&container.id)?;
     let (record, config) = made.ok_or_else(|| Error::NotFound(container.id.to_string()))?;
     // From here on it is this process, whatever becomes of its number.
@@ -54,24 +56,26 @@ fn enter(
     first: BorrowedFd<'_>,
     process: &ExecProcess,
     options: &ExecOptions,
-) -> Result<Executed> {
-    let inherited = sys::inherited::descriptors(0, options.preserve_fds)?;
+) -> Result<Process> {
+    let (streams, pipes) = options.stdio.open()?;
+    let mut inherited: Vec<BorrowedFd<'_>> = sys::inherited::descriptors(0, options.preserve_fds)?;
+    streams.replace(&mut inherited);
     let spec = Spec::parse_with(config, process)?;
     options.console.check(spec.wants_terminal())?;
     let host = Host::probe_for(&record.cgroup)?.knowing_modules_for(&spec);
     let plan = plan::exec(&spec, &host, &joining(record, options))?;
-    let filters = seccomp::cache::load_all(&plan.filters, &container.root.cache_path())?;
+    let filters = seccomp::cache::load_all(&plan.filters, &container.root.filter_cache())?;
     let cgroup = record.cgroup.open_inside(&options.cgroups, record.init.pid)?;
     let mut guest = Guest { container: first, record, status: Status::Running };
     let (process, _) = launch(&plan, &filters, &Descriptors::new(inherited), Some(cgroup), &mut guest)?;
-    Ok(Executed::new(process))
+    Ok(Process::new(process, pipes))
 }
 
 /// What was about to enter a container that is killed fails at whatever it was doing, or is killed with it.
 fn explain(container: &Container, first: BorrowedFd<'_>, error: Error) -> Error {
     // A process without an answer for who enters its namespaces is dying, which may take some time: all others go first.
     let is_dying = matches!(&error, Error::Step(step) if step.errno == Errno::SRCH);
-    let patience = if is_dying { super::PATIENCE } else { Duration::from_millis(50) };
+    let patience = if is_dying { container.root.patience() } else { Duration::from_millis(50) };
     match error {
         Error::Config(_) | Error::Program { .. } => error,
         _ if sys::process::wait_for_end(first, patience) => Error::Died(format!(

@@ -29,6 +29,10 @@ impl Keeper for Guest<'_> {
         Ok(self.container)
     }
 
+    fn root(&self) -> Result<BorrowedFd<'_>> {
+        unasked()
+    }
+
     fn tell_agent(&self, agent: &Agent, listener: BorrowedFd<'_>, process: &Process) -> Result<()> {
         agent::tell(agent, listener, process.pid, self.record, self.status)
     }

@@ -1,6 +1,7 @@
 //! The verbs: what engines and people do with containers.
 
 mod agent;
+mod child;
 mod console;
 mod create;
 mod delete;
@@ -9,9 +10,10 @@ mod guest;
 mod hooks;
 mod members;
 mod pause;
-mod running;
+mod process;
 mod start;
 mod status;
+mod stdio;
 mod update;
 mod wait;
 
@@ -24,22 +26,26 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::bundle::Bundle;
-use crate::cgroup::{Driver, Stats, Watch};
+use crate::cgroup::{Driver, Stats, Threshold, Watch};
 use crate::error::{Context, Error, Result, Wanted};
 use crate::spec::{ContainerId, ExecProcess};
 use crate::state::{End, Record, Signs, State, StateRoot};
 
-pub use console::Console;
+pub use child::Child;
+pub use console::{Console, Terminal};
 pub use exec::ExecOptions;
-pub use running::{Executed, Exit, Running};
+pub use process::{Exit, Process};
 pub use status::Status;
+pub use stdio::{Stdio, Stream};
 
-/// How long a command waits for another one that changes the same container, and for processes to die.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// To be waited for again and again: the kernel takes no time without end.
+const A_LONG_TIME: Duration = Duration::from_secs(3600);
 
 /// How a container is made, apart from what its configuration says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct CreateOptions {
+    /// The program's standard streams.
+    pub stdio: Stdio,
     /// Move the root file system over `/` instead of pivoting to it: for hosts that run from an initramfs.
     pub no_pivot: bool,
     /// Stay in the caller's session keyring.
@@ -81,7 +87,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Makes a container, up to the point where only the user's program is missing.
+    /// Makes a container, up to the point where only the user's program is missing: [`Container::start`] executes it.
     ///
     /// # Errors
     /// The configuration can't be carried out; then nothing is left.
@@ -90,9 +96,8 @@ impl Container {
         id: &ContainerId,
         bundle: &Bundle,
         options: &CreateOptions,
-    ) -> Result<Self> {
-        create::make(root, id, bundle, options, create::Until::AwaitingStart)?;
-        Ok(Container { root: root.clone(), id: id.clone() })
+    ) -> Result<Child> {
+        Child::of(create::make(root, id, bundle, options, create::Until::AwaitingStart)?, root)
     }
 
     /// Makes a container and executes the user's program in one go.
@@ -104,9 +109,8 @@ impl Container {
         id: &ContainerId,
         bundle: &Bundle,
         options: &CreateOptions,
-    ) -> Result<Running> {
-        let made = create::make(root, id, bundle, options, create::Until::Executed)?;
-        Ok(Running::new(made.process, made.record, made.entry.unlock()?, made.notify))
+    ) -> Result<Child> {
+        Child::of(create::make(root, id, bundle, options, create::Until::Executed)?, root)
     }
 
     /// The container with that name.
@@ -170,7 +174,19 @@ impl Container {
     /// # Errors
     /// It is gone; or [`Error::ExitUnknown`].
     pub fn wait(&self) -> Result<End> {
-        wait::wait(self)
+        loop {
+            if let Some(end) = wait::wait(self, A_LONG_TIME)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The same, but not for longer than `time`: then it has not ended, and this is `None`.
+    ///
+    /// # Errors
+    /// As for [`Container::wait`].
+    pub fn wait_for(&self, time: Duration) -> Result<Option<End>> {
+        wait::wait(self, time)
     }
 
     /// Executes the user's program in a container that was created.
@@ -189,11 +205,11 @@ impl Container {
         start::start(&self.root, &self.id, options)
     }
 
-    /// Starts a further process in the container; it inherits the standard streams of this process, its parent.
+    /// Starts a further process in the container, whose parent this process is.
     ///
     /// # Errors
     /// The container doesn't run, or is paused; the process can't be started as asked for: then it is gone.
-    pub fn exec(&self, process: &ExecProcess, options: &ExecOptions) -> Result<Executed> {
+    pub fn exec(&self, process: &ExecProcess, options: &ExecOptions) -> Result<Process> {
         exec::exec(self, process, options)
     }
 
@@ -204,7 +220,7 @@ impl Container {
     /// The container does not run, or the signal is none.
     pub fn kill(&self, signal: i32, all: bool) -> Result<()> {
         let record = self.record()?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.root.patience();
         let named = Signal::from_named_raw(signal);
         match (named, all) {
             (Some(Signal::KILL), _) if all || !record.private_pid_namespace => {
@@ -247,12 +263,22 @@ impl Container {
         Ok(self.record()?.cgroup.stats())
     }
 
-    /// Watches the container from now on: for memory that runs out, and for the end of its last process.
+    /// Watches the container from now on: for memory and processes that run out, for being paused and resumed, and for the
+    /// end of its first and of its last process.
     ///
     /// # Errors
     /// It is gone, or its record is damaged; or the kernel has no descriptors or watches left.
     pub fn watch(&self) -> Result<Watch> {
-        self.record()?.cgroup.watch()
+        self.watch_for(&[])
+    }
+
+    /// The same, and for processes that wait for longer than they should.
+    ///
+    /// # Errors
+    /// As for [`Container::watch`]; or the kernel doesn't take a threshold, or tells nothing about waiting.
+    pub fn watch_for(&self, thresholds: &[Threshold]) -> Result<Watch> {
+        let record = self.record()?;
+        record.cgroup.watch(thresholds, record.init.open()?)
     }
 
     /// Makes all processes of a container that was created or runs stand still. Waits until they do; where they don't,

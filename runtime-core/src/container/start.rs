@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use super::{PATIENCE, StartOptions, agent, hooks, status};
+use super::{StartOptions, agent, hooks, status};
 use crate::container::Status;
 use crate::error::{Context, Error, Result, Wanted};
 use crate::hooks::Kind;
@@ -19,7 +19,7 @@ use crate::spec::{ContainerId, Spec};
 use crate::state::{Entry, Record, StateRoot};
 
 pub(super) fn start(root: &StateRoot, id: &ContainerId, options: &StartOptions) -> Result<()> {
-    let (entry, record) = root.lock_recorded(id, PATIENCE)?;
+    let (entry, record) = root.lock_recorded(id)?;
     let wrong = |status| Error::Status { id: id.to_string(), status, wanted: Wanted::Start };
     match status(&record, entry.awaits_start()?)? {
         Status::Created => {}
@@ -53,7 +53,7 @@ struct Start {
 impl Start {
     fn carry_out(self) -> Result<()> {
         // Init stands there already: only one that can't move takes its time.
-        match self.hear(Some(Instant::now() + PATIENCE))? {
+        match self.hear(Some(Instant::now() + self.entry.root().patience()))? {
             Heard::AtBarrier(_) => {}
             heard => return Err(self.explain(heard)),
         }
@@ -130,7 +130,7 @@ impl Start {
     }
 
     fn end(&self) {
-        let _ = self.record.cgroup.kill_all(Instant::now() + PATIENCE);
+        let _ = self.record.cgroup.kill_all(Instant::now() + self.entry.root().patience());
     }
 
     /// The sentence about a failed step: the plan is made again to know what the step's number means.

@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::LinuxResources;
 
-use super::{PATIENCE, status};
+use super::status;
 use crate::cgroup::{self, Hierarchies};
 use crate::container::Status;
 use crate::error::{Error, Result, Wanted};
@@ -10,7 +10,7 @@ use crate::spec::ContainerId;
 use crate::state::StateRoot;
 
 pub(super) fn update(root: &StateRoot, id: &ContainerId, given: &LinuxResources) -> Result<()> {
-    let (entry, record) = root.lock_recorded(id, PATIENCE)?;
+    let (entry, record) = root.lock_recorded(id)?;
     if let status @ Status::Stopped = status(&record, entry.awaits_start()?)? {
         return Err(Error::Status { id: id.to_string(), status, wanted: Wanted::Update });
     }

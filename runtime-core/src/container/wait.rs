@@ -3,16 +3,18 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::{Container, Exit, PATIENCE};
+use super::{Container, Exit};
 use crate::error::{Error, Result};
 use crate::state::{End, Record, StateRoot};
 use crate::sys;
 
-/// Waits for the end of a container, and keeps how it was.
-pub(super) fn wait(container: &Container) -> Result<End> {
+/// Waits for the end of a container, but not for longer than this, and keeps how it was.
+pub(super) fn wait(container: &Container, time: Duration) -> Result<Option<End>> {
     let record = container.record()?;
     if let Some(process) = record.init.open()? {
-        while !sys::process::wait_for_end(process.as_fd(), PATIENCE) {}
+        if !sys::process::wait_for_end(process.as_fd(), time) {
+            return Ok(None);
+        }
         // It is a zombie first, and then it is reaped, which may be between two questions.
         let reaped = || sys::process::wait_status(process.as_fd());
         let status = match reaped() {
@@ -20,11 +22,11 @@ pub(super) fn wait(container: &Container) -> Result<End> {
             status => status,
         };
         if let Some(status) = status {
-            return Ok(keep(&container.root, &record, status));
+            return Ok(Some(keep(&container.root, &record, status)));
         }
     }
     match look(&container.root, &record)? {
-        Some(end) => Ok(end),
+        Some(end) => Ok(Some(end)),
         None => Err(Error::ExitUnknown(container.id.to_string())),
     }
 }
@@ -40,12 +42,12 @@ pub(super) fn look(root: &StateRoot, record: &Record) -> Result<Option<End>> {
 /// Keeps an end, unless another command was faster, or holds the container: then the next one will see it.
 fn keep(root: &StateRoot, record: &Record, status: i32) -> End {
     let out_of_memory = record.cgroup.oom_kills().is_some_and(|count| count > 0);
-    let end = End::seen_now(&record.id, Exit::of_status(status), out_of_memory);
+    let end = End::seen_now(root, &record.id, Exit::of_status(status), out_of_memory);
     kept(root, record, end)
 }
 
 fn kept(root: &StateRoot, record: &Record, end: End) -> End {
-    let Ok(Some(entry)) = root.lock(&record.id, Duration::ZERO) else { return end };
+    let Ok(Some(entry)) = root.lock_within(&record.id, Duration::ZERO) else { return end };
     // Another container may have got the name meanwhile: this is not how that one ended.
     if !entry.record().is_ok_and(|now| now.is_some_and(|now| now.init == record.init)) {
         return end;

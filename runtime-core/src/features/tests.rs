@@ -18,7 +18,7 @@ fn host() -> Host {
         closed: None,
         uid: 0,
         gid: 0,
-        cgroups: Hierarchies { v1: Vec::new(), v2: Some(v2), owner: Some((0, 0)) },
+        cgroups: Hierarchies { v1: Vec::new(), v2: Some(v2), owner: Some((0, 0)), parent: None },
         bounding: u64::MAX,
         permitted: u64::MAX,
         ignored_signals: 0,

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use super::clone::{Request, UserNamespace, birth};
 use super::dialogue::Dialogue;
-use super::{image, procfs, subids};
-use crate::error::{ConfigError, Context, Result};
+use super::{image, subids};
+use crate::error::{ConfigError, Context, Error, Result};
 use crate::plan::{IdMap, MapWriter, Pointer};
+use crate::procfs;
 use crate::step::Namespace;
 
 /// Writes both maps of the user namespace of a process that waits for them.
@@ -33,7 +34,8 @@ impl Writer<'_> {
 
     fn write_one(&self, map: &[IdMap], by: MapWriter, file: &str, helper: &str) -> Result<()> {
         if by == MapWriter::Helper {
-            return subids::write(helper, self.helpers, self.pid, map);
+            subids::write(helper, self.helpers, self.pid, map)?;
+            return self.confirm(map, file, helper);
         }
         if by == MapWriter::WithoutGroups {
             // Before the map, or the kernel refuses it.
@@ -41,6 +43,20 @@ impl Writer<'_> {
         }
         procfs::write(self.pid, file, &lines(map))
     }
+
+    /// A helper is somebody else's program, and found by its name.
+    fn confirm(&self, map: &[IdMap], file: &str, helper: &str) -> Result<()> {
+        let found = procfs::read(self.pid, file)?;
+        if whole(parse(&found)) == whole(map.to_vec()) {
+            return Ok(());
+        }
+        let (found, wanted) = (in_a_row(&found), in_a_row(&lines(map)));
+        Err(Error::Died(format!("{helper} has made the map \"{found}\" instead of \"{wanted}\"")))
+    }
+}
+
+fn in_a_row(lines: &str) -> String {
+    lines.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Compares both maps of the user namespace of a process with those that were expected of it.
@@ -48,11 +64,10 @@ pub(super) fn check(pid: u32, uids: &[IdMap], gids: &[IdMap]) -> Result<()> {
     for (name, field, expected) in [("uid_map", "uidMappings", uids), ("gid_map", "gidMappings", gids)] {
         let found = procfs::read(pid, name)?;
         if whole(parse(&found)) != whole(expected.to_vec()) {
-            let (found, expected) = (found.split_whitespace().collect::<Vec<_>>().join(" "), lines(expected));
+            let (found, expected) = (in_a_row(&found), in_a_row(&lines(expected)));
             let problem = format!(
-                "the user namespace that is joined by path has other mappings ({found}) than these ({}); \
-                 leave them out or make them equal",
-                expected.split_whitespace().collect::<Vec<_>>().join(" ")
+                "the user namespace that is joined by path has other mappings ({found}) than these ({expected}); \
+                 leave them out or make them equal"
             );
             return Err(ConfigError::new(Pointer::of("/linux").child(field), problem).into());
         }
@@ -108,7 +123,10 @@ pub(super) fn namespace_with(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd> 
     namespace
 }
 
+/// In the order in which the kernel keeps, and shows, more than a few ranges.
 fn lines(map: &[IdMap]) -> String {
+    let mut map = map.to_vec();
+    map.sort_by_key(|range| range.inside);
     map.iter().map(|range| format!("{} {} {}\n", range.inside, range.outside, range.size)).collect()
 }
 

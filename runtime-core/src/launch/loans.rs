@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use rustix::thread::CapabilitySet;
 
-use super::procfs;
 use crate::error::{ConfigError, Context, Error, Result};
 use crate::plan::{Loan, LoanMapping, LoanSource, NamespaceAt};
+use crate::procfs;
 use crate::step::{Namespace, Propagation};
 use crate::sys::errand::{self, Change};
 use crate::sys::mount::set_attributes;
@@ -50,6 +50,17 @@ pub(super) fn open(loan: &Loan, own_user_namespace: impl Fn() -> Result<OwnedFd>
     if let Some(mapping) = &loan.mapping {
         map_ids(tree.as_fd(), mapping, own_user_namespace)?;
     }
+    Ok(tree)
+}
+
+/// Makes a mount of a directory that the caller has opened, with what is mounted below.
+pub(super) fn open_root(directory: BorrowedFd<'_>, propagation: Propagation) -> Result<OwnedFd> {
+    let flags = tree_flags(true) | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = rustix::mount::open_tree(directory, "", flags)
+        .doing(|| "cannot mount the root directory that was given".into())?;
+    let (flag, recursive) = propagation_flag(propagation);
+    set_attributes(tree.as_fd(), 0, 0, flag, None, recursive)
+        .doing(|| format!("cannot make the root {}", propagation.word()))?;
     Ok(tree)
 }
 

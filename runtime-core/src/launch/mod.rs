@@ -7,7 +7,6 @@ mod id_maps;
 mod image;
 mod loans;
 mod process;
-mod procfs;
 mod report;
 mod subids;
 mod terminal;
@@ -23,6 +22,7 @@ use crate::cgroup::{Cgroup, Paths, Start};
 use crate::error::{Context, Error, Result};
 use crate::hooks::Hooks;
 use crate::plan::{Action, Deed, Loan, Plan};
+use crate::procfs;
 use crate::seccomp::Agent;
 use crate::step::{Namespace, Step};
 use crate::sys::process::{set_affinity, set_io_priority, set_limit, set_scheduling};
@@ -52,6 +52,8 @@ pub(crate) trait Keeper {
     fn start_socket(&mut self) -> Result<OwnedFd>;
     /// The container's first process, whose namespaces a further one enters.
     fn container(&self) -> Result<BorrowedFd<'_>>;
+    /// The root directory that the caller has opened.
+    fn root(&self) -> Result<BorrowedFd<'_>>;
     /// Where helpers that map ids are looked for.
     fn helper_directories(&self) -> &[PathBuf];
     /// Keeps the cgroup, which was just made, for the end.
@@ -166,6 +168,10 @@ impl Walk<'_> {
             Action::CheckIdMaps { uids, gids } => id_maps::check(self.process()?.pid, uids, gids)?,
             Action::EnterCgroup { born_inside } => self.cgroup()?.enter(self.process()?.pid, *born_inside)?,
             Action::LendNamespace(namespace) => self.lend(loans::open_joined(namespace)?)?,
+            Action::LendRoot { propagation } => {
+                let root = loans::open_root(self.keeper.root()?, *propagation)?;
+                self.lend(root)?;
+            }
             Action::LendMount(loan) => {
                 let own = || procfs::namespace(self.process()?.pid, Namespace::User);
                 let opened = match loans::open(loan, own) {

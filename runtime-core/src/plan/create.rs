@@ -29,7 +29,7 @@ pub fn create(spec: &Spec, host: &Host, request: &Request) -> Result<Plan, Confi
     // Inside, in the host's tree still. The cgroup namespace's root is the cgroup that init stands in by now.
     namespaces::enter(plan, spec, host, request)?;
     limits::limit_devices(plan, limits);
-    rootfs::mount(plan, spec, request)?;
+    rootfs::mount(plan, spec, host, request)?;
     mounts::make(plan, spec, host, &cgroup)?;
     notify::mount(plan, spec, request)?;
     rootfs::make_devices(plan, spec, host)?;

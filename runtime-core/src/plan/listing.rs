@@ -100,6 +100,9 @@ impl Display for Action {
             Action::LendNamespace(NamespaceAt { kind, path, .. }) => {
                 write!(f, "open the {} namespace {}", kind.word(), path.display())
             }
+            Action::LendRoot { propagation } => {
+                write!(f, "take the root file system that was given, {}", propagation.word())
+            }
             Action::LendMount(loan) => loan.fmt(f),
             Action::LendStartSocket => write!(f, "hand over: the container waits for start"),
             Action::SetRlimit { resource, soft, hard } => {
@@ -173,6 +176,7 @@ impl Display for Step<Owned> {
             Step::BringLoopbackUp => write!(f, "bring the loopback device up"),
             Step::SetPropagation { to } => write!(f, "make the root mount {}", to.word()),
             Step::MountRoot { path } => write!(f, "mount the root file system {}", text(path)),
+            Step::AttachRoot => write!(f, "mount the root file system over /"),
             Step::HoldRoot { path } => write!(f, "hold the root file system {}", text(path)),
             Step::Mount { .. } => mount(f, self),
             Step::AttachMount { at } => write!(f, "attach it at {}", text(&at.path)),

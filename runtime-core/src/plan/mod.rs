@@ -216,6 +216,11 @@ pub enum Action {
     },
     /// Opens a namespace and sends it to init, which is about to join it.
     LendNamespace(NamespaceAt),
+    /// Makes a mount of the root directory that the caller has opened, for init to attach.
+    LendRoot {
+        /// How it stays connected to the host's.
+        propagation: Propagation,
+    },
     /// Opens a part of the host's tree as a mount of its own and sends it to init, which is about to attach it.
     LendMount(Box<Loan>),
     /// Sends the socket on which init waits for `start`.

@@ -15,6 +15,9 @@ pub struct Request {
     pub id: ContainerId,
     /// The root file system on the host, absolute.
     pub rootfs: PathBuf,
+    /// Whether the caller has opened it: then the path is only what it is called.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rootfs_is_open: bool,
     /// Whether init waits for `start` after the container was made; otherwise it executes the program at once.
     pub wait_for_start: bool,
     /// Move the root file system over `/` instead of pivoting to it.
@@ -50,6 +53,7 @@ impl Request {
         Request {
             id: id.clone(),
             rootfs,
+            rootfs_is_open: false,
             wait_for_start: true,
             no_pivot: false,
             no_new_keyring: false,
@@ -63,4 +67,9 @@ impl Request {
             systemd: None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -9,6 +9,7 @@ use super::mounts::{covers_dev, late_readonly};
 use super::namespaces::Wish;
 use super::{Action, Loan, LoanSource, Owned, Pointer, Request, labels, terminal};
 use crate::error::ConfigError;
+use crate::hooks::{Kind, planned};
 use crate::host::Host;
 use crate::spec::Spec;
 use crate::step::{Create, Link, Namespace, Node, NodeKind, Propagation, Resolve, Step, Target};
@@ -33,9 +34,17 @@ fn has_mount_namespace(spec: &Spec) -> bool {
 }
 
 /// Takes hold of the root file system.
-pub(super) fn mount(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<(), ConfigError> {
+pub(super) fn mount(
+    plan: &mut Draft,
+    spec: &Spec,
+    host: &Host,
+    request: &Request,
+) -> Result<(), ConfigError> {
     let origin = Pointer::of("/root/path");
     let root = path(&origin, &request.rootfs)?;
+    if request.rootfs_is_open {
+        refuse_open_root(spec, host)?;
+    }
     if !has_mount_namespace(spec) {
         plan.init(origin, Step::HoldRoot { path: root });
         return Ok(());
@@ -46,8 +55,28 @@ pub(super) fn mount(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<
         _ => Propagation::RecursiveSlave,
     };
     plan.init("/linux/rootfsPropagation", Step::SetPropagation { to });
-    plan.init(origin, Step::MountRoot { path: root });
+    if request.rootfs_is_open {
+        plan.host(origin.clone(), Action::LendRoot { propagation: to });
+        plan.init(origin, Step::AttachRoot);
+    } else {
+        plan.init(origin, Step::MountRoot { path: root });
+    }
     Ok(())
+}
+
+/// What can't be done with a root file system that has no path.
+fn refuse_open_root(spec: &Spec, host: &Host) -> Result<(), ConfigError> {
+    let problem = if !has_mount_namespace(spec) {
+        "a root that was opened by the caller needs a mount namespace of the container's own in /linux/namespaces"
+    } else if !host.has_mount_calls {
+        "a root that was opened by the caller needs open_tree, which this kernel, or a filter around this process, \
+         doesn't offer"
+    } else if planned(spec.oci(), Kind::CreateContainer).is_some() {
+        "hooks of /hooks/createContainer begin in the root's directory, so it needs a path"
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::new("/root/path", problem))
 }
 
 /// What `linux.rootfsPropagation` asks for.
@@ -302,7 +331,10 @@ pub(super) fn pivot(plan: &mut Draft, spec: &Spec, request: &Request) -> Result<
         return Ok(());
     }
     let asked = root_propagation(spec)?;
-    if request.no_pivot {
+    if request.no_pivot && request.rootfs_is_open {
+        // It lies over `/` already.
+        plan.init("/root/path", Step::ChangeRoot);
+    } else if request.no_pivot {
         if matches!(asked, Some(Propagation::Private | Propagation::RecursivePrivate)) {
             let problem = "private propagation and --no-pivot exclude each other";
             return Err(ConfigError::new("/linux/rootfsPropagation", problem));

@@ -53,6 +53,15 @@ impl Spec {
         Ok(Spec { oci, raw, warnings })
     }
 
+    /// Takes a document that was made as types.
+    ///
+    /// # Errors
+    /// As for [`Spec::parse`].
+    pub fn of(oci: &oci::Spec) -> Result<Spec, ConfigError> {
+        let raw = serde_json::to_vec(oci).map_err(|error| ConfigError::new("", error.to_string()))?;
+        Self::parse(raw)
+    }
+
     /// Reads the document of a container, with another process in the place of its own: that of `exec`. What is wrong
     /// with it is told with pointers that begin with `/process`.
     ///

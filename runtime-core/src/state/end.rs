@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Document, VERSION, timestamp};
+use super::StateRoot;
+use super::record::{Document, VERSION};
 use crate::container::Exit;
 use crate::spec::ContainerId;
 
@@ -18,14 +19,15 @@ pub struct End {
     pub exit: Exit,
     /// Whether the kernel killed a process of it because it ran out of memory.
     pub out_of_memory: bool,
-    /// When its end was seen, which for one that nobody waited for is later than the end itself ([`timestamp`]).
+    /// When its end was seen, which for one that nobody waited for is later than the end itself: in UTC, as in
+    /// `2030-01-31T23:59:59.123456789Z`.
     pub seen: String,
 }
 
 impl End {
     /// An end that is seen now.
-    pub fn seen_now(id: &ContainerId, exit: Exit, out_of_memory: bool) -> Self {
-        End { version: VERSION, id: id.clone(), exit, out_of_memory, seen: timestamp() }
+    pub fn seen_now(root: &StateRoot, id: &ContainerId, exit: Exit, out_of_memory: bool) -> Self {
+        End { version: VERSION, id: id.clone(), exit, out_of_memory, seen: root.timestamp() }
     }
 }
 

@@ -4,7 +4,6 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use oci_spec::runtime::LinuxResources;
 use rustix::fs::{AtFlags, FlockOperation, Mode, RawDir, chmodat, fchmod, flock, mkdirat, renameat, statat};
@@ -51,13 +50,14 @@ pub struct Entry {
 pub struct Unlocked(Entry);
 
 impl Unlocked {
-    /// Locks it again, waiting for other commands to end for no longer than `patience`. `None` if the container was
+    /// Locks it again, waiting for other commands to end ([`StateRoot::with_patience`]). `None` if the container was
     /// removed meanwhile.
     ///
     /// # Errors
     /// [`crate::Error::Busy`].
-    pub fn lock(self, patience: Duration) -> Result<Option<Entry>> {
-        self.0.root.clone().locked(self.0.id, self.0.dir, patience)
+    pub fn lock(self) -> Result<Option<Entry>> {
+        let patience = self.0.root.patience();
+        self.0.root.locked(self.0.id, self.0.dir, patience)
     }
 }
 
@@ -84,6 +84,11 @@ impl Entry {
     /// Who makes and controls it.
     pub fn owner(&self) -> u32 {
         self.root.owner()
+    }
+
+    /// The state directory that it is in.
+    pub(crate) fn root(&self) -> &StateRoot {
+        &self.root
     }
 
     /// The directory's path, for people.

@@ -25,6 +25,7 @@ mod record;
 mod root;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +35,7 @@ pub use end::End;
 pub use entry::{Entry, Unlocked};
 pub use identity::Identity;
 pub(crate) use identity::handle;
-pub use record::{Intent, Record, State, VERSION, timestamp};
+pub use record::{Intent, Record, State, VERSION};
 pub use root::StateRoot;
 
 /// What can be seen of a container that has a record. Its status follows.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
@@ -127,11 +126,6 @@ pub struct State {
     pub annotations: BTreeMap<String, String>,
     /// The owner's name, or nothing.
     pub owner: String,
-}
-
-/// The time in UTC, as in `2030-01-31T23:59:59.123456789Z`: for people to read, not to measure with.
-pub fn timestamp() -> String {
-    humantime::format_rfc3339_nanos(SystemTime::now()).to_string()
 }
 
 /// What all these files say about themselves.

@@ -18,20 +18,19 @@ use super::end::End;
 use super::entry::{self, Entry};
 use super::file::{self, absent, directory};
 use super::record::Record;
+use super::settings::Settings;
 use crate::error::{Context, Error, Result};
 use crate::spec::ContainerId;
 use crate::sys::process::rest;
 
 /// What can be made again. It has the form of a container's name, so no container may have it.
 const CACHE: &str = ".cache";
-/// How long `create` waits for a command that looks at the directory it has just made: those find it empty and go.
-const CREATE_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause between two attempts to get a lock.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The state directory of a user's containers. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct StateRoot(Arc<Inner>);
+pub struct StateRoot(Arc<Inner>, Settings);
 
 #[derive(Debug)]
 struct Inner {
@@ -73,7 +72,8 @@ impl StateRoot {
         let Some(dir) = dir.doing(|| cannot_use(&path, "it must be a directory"))? else { return Ok(None) };
         let stat = fstat(&dir).doing(|| cannot_use(&path, "it has no attributes"))?;
         check_owner(&stat, &path)?;
-        Ok(Some(StateRoot(Arc::new(Inner { dir, owner: stat.st_uid, path }))))
+        let inner = Inner { dir, owner: stat.st_uid, path };
+        Ok(Some(StateRoot(Arc::new(inner), Settings::default())))
     }
 
     /// Its path, for people.
@@ -81,19 +81,12 @@ impl StateRoot {
         &self.0.path
     }
 
-    /// Where compiled filters are kept. The directory may be missing; see [`StateRoot::cache`].
-    pub fn cache_path(&self) -> PathBuf {
-        self.0.path.join(CACHE).join("seccomp")
-    }
-
-    /// Where compiled filters are kept; makes the directory if it is missing.
-    ///
-    /// # Errors
-    /// It can't be made or opened.
-    pub fn cache(&self) -> Result<OwnedFd> {
-        let cache = make_directory(self.fd(), CACHE);
-        let seccomp = cache.and_then(|cache| make_directory(cache.as_fd(), "seccomp"));
-        seccomp.doing(|| format!("cannot open {}", self.cache_path().display()))
+    /// Where compiled filters are kept. The directory may be missing.
+    pub(crate) fn filter_cache(&self) -> PathBuf {
+        match &self.1.filters {
+            Some(directory) => directory.to_path_buf(),
+            None => self.0.path.join(CACHE).join("seccomp"),
+        }
     }
 
     /// Makes the directory of a new container, and locks it.
@@ -105,7 +98,8 @@ impl StateRoot {
             return Err(Error::InvalidId(id.to_string()));
         }
         let begun = Instant::now();
-        while begun.elapsed() < CREATE_PATIENCE {
+        // Commands that look at the directory which was just made find it empty and go.
+        while begun.elapsed() < self.patience() {
             match mkdirat(self.fd(), id.as_str(), Mode::from_raw_mode(0o711)) {
                 Err(Errno::EXIST) => return Err(Error::Exists(id.to_string())),
                 made => made.doing(|| format!("cannot make {}", self.place(id).display()))?,
@@ -127,18 +121,23 @@ impl StateRoot {
     /// Locks a directory that was just made, unless it was removed, and made again by another creator, who had its lock
     /// first: then the container in it is that one's.
     pub(super) fn claim(&self, id: &ContainerId) -> Result<Option<Entry>> {
-        match self.lock(id, CREATE_PATIENCE)? {
+        match self.lock(id)? {
             Some(entry) if !entry.is_new()? => Err(Error::Exists(id.to_string())),
             entry => Ok(entry),
         }
     }
 
-    /// Locks a container, waiting for other commands to end for no longer than `patience`. `None` if there is no
-    /// such container, or no longer one when the wait is over.
+    /// Locks a container, waiting for other commands to end ([`StateRoot::with_patience`]). `None` if there is no such
+    /// container, or no longer one when the wait is over.
     ///
     /// # Errors
     /// [`Error::Busy`]; or its directory can't be opened.
-    pub fn lock(&self, id: &ContainerId, patience: Duration) -> Result<Option<Entry>> {
+    pub fn lock(&self, id: &ContainerId) -> Result<Option<Entry>> {
+        self.lock_within(id, self.patience())
+    }
+
+    /// The same for a command that has its own idea of how long to wait.
+    pub(crate) fn lock_within(&self, id: &ContainerId, patience: Duration) -> Result<Option<Entry>> {
         let Some(dir) = self.directory(id)? else { return Ok(None) };
         self.clone().locked(id.clone(), dir, patience)
     }
@@ -147,9 +146,9 @@ impl StateRoot {
     ///
     /// # Errors
     /// [`Error::NotFound`]; and as for [`StateRoot::lock`] and [`Entry::record`].
-    pub fn lock_recorded(&self, id: &ContainerId, patience: Duration) -> Result<(Entry, Record)> {
+    pub fn lock_recorded(&self, id: &ContainerId) -> Result<(Entry, Record)> {
         let missing = || Error::NotFound(id.to_string());
-        let entry = self.lock(id, patience)?.ok_or_else(missing)?;
+        let entry = self.lock(id)?.ok_or_else(missing)?;
         let record = entry.record()?.ok_or_else(missing)?;
         Ok((entry, record))
     }
@@ -245,6 +244,14 @@ impl StateRoot {
         self.0.owner
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.1
+    }
+
+    pub(super) fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.1
+    }
+
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.0.dir.as_fd()
     }
@@ -289,16 +296,6 @@ fn check_owner(stat: &Stat, path: &Path) -> Result<()> {
         () => return Ok(()),
     };
     Err(Errno::PERM).doing(|| cannot_use(path, &problem))
-}
-
-fn make_directory(parent: BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
-    if let Some(dir) = absent(directory(parent, name))? {
-        return Ok(dir);
-    }
-    match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => directory(parent, name),
-        Err(errno) => Err(errno),
-    }
 }
 
 // The kernel offers no lock with a deadline that works without signals, so this asks again and again.

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, accept, recv, send};
@@ -120,15 +120,17 @@ fn a_root_in_which_others_can_write_is_refused() {
 }
 
 #[test]
-fn the_cache_is_made_when_it_is_needed_and_is_no_container() {
+fn the_cache_is_no_container() {
     let (_scratch, root) = root();
-    assert!(!root.cache_path().exists());
-    root.cache().unwrap();
-    root.cache().unwrap();
-    assert_eq!(mode(&root.cache_path()), 0o700);
+    let cache = root.filter_cache();
+    assert!(cache.starts_with(root.path()) && !cache.exists());
+    fs::create_dir_all(&cache).unwrap();
     assert!(root.ids().unwrap().is_empty());
     assert!(matches!(root.create(&id(".cache")), Err(Error::InvalidId(_))));
-    assert!(root.lock(&id(".cache"), NOW).unwrap().is_none() && root.peek(&id(".cache")).unwrap().is_none());
+    assert!(
+        root.lock_within(&id(".cache"), NOW).unwrap().is_none()
+            && root.peek(&id(".cache")).unwrap().is_none()
+    );
 }
 
 #[test]
@@ -151,7 +153,7 @@ fn a_name_is_taken_until_it_is_removed() {
     assert_eq!(mode(&entry.path()), 0o711);
     assert!(matches!(root.create(&id("x")), Err(Error::Exists(_))));
     entry.remove().unwrap();
-    assert!(root.lock(&id("x"), NOW).unwrap().is_none() && root.peek(&id("x")).unwrap().is_none());
+    assert!(root.lock_within(&id("x"), NOW).unwrap().is_none() && root.peek(&id("x")).unwrap().is_none());
     root.create(&id("x")).unwrap();
 }
 
@@ -160,7 +162,7 @@ fn a_symlink_is_no_container() {
     let (scratch, root) = root();
     symlink(scratch.path(), root.path().join("x")).unwrap();
     assert!(matches!(root.create(&id("x")), Err(Error::Exists(_))));
-    assert!(root.lock(&id("x"), NOW).is_err() && root.peek(&id("x")).is_err());
+    assert!(root.lock_within(&id("x"), NOW).is_err() && root.peek(&id("x")).is_err());
 }
 
 #[test]
@@ -168,13 +170,13 @@ fn a_held_container_is_busy_until_the_deadline() {
     let (_scratch, root) = root();
     let held = root.create(&id("x")).unwrap();
     let begun = Instant::now();
-    match root.lock(&id("x"), SOON) {
+    match root.lock_within(&id("x"), SOON) {
         Err(Error::Busy { id, waited }) => assert!(id == "x" && waited >= SOON),
         other => panic!("{other:?}"),
     }
     assert!(begun.elapsed() >= SOON && begun.elapsed() < LONG);
     drop(held);
-    assert!(root.lock(&id("x"), NOW).unwrap().is_some());
+    assert!(root.lock_within(&id("x"), NOW).unwrap().is_some());
 }
 
 #[test]
@@ -183,9 +185,9 @@ fn a_waiting_command_goes_on_when_the_other_ends() {
     let held = root.create(&id("x")).unwrap();
     let waiting = thread::spawn({
         let root = root.clone();
-        move || root.lock(&id("x"), LONG).unwrap().is_some()
+        move || root.lock_within(&id("x"), LONG).unwrap().is_some()
     });
-    assert!(matches!(root.lock(&id("x"), SOON), Err(Error::Busy { .. })));
+    assert!(matches!(root.lock_within(&id("x"), SOON), Err(Error::Busy { .. })));
     drop(held);
     assert!(waiting.join().unwrap());
 }
@@ -196,9 +198,9 @@ fn a_container_that_is_removed_while_one_waits_for_it_is_gone() {
     let held = root.create(&id("x")).unwrap();
     let waiting = thread::spawn({
         let root = root.clone();
-        move || root.lock(&id("x"), LONG).unwrap().is_none()
+        move || root.lock_within(&id("x"), LONG).unwrap().is_none()
     });
-    assert!(matches!(root.lock(&id("x"), SOON), Err(Error::Busy { .. })));
+    assert!(matches!(root.lock_within(&id("x"), SOON), Err(Error::Busy { .. })));
     held.remove().unwrap();
     // The name may even be in use again.
     let _next = root.create(&id("x")).unwrap();
@@ -212,7 +214,7 @@ fn create_starts_again_when_its_directory_is_removed_under_it() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                if let Some(entry) = root.lock(&id("x"), LONG).unwrap()
+                if let Some(entry) = root.lock_within(&id("x"), LONG).unwrap()
                     && entry.intent().unwrap().is_none()
                 {
                     entry.remove().unwrap();
@@ -497,6 +499,19 @@ fn the_state_has_the_keys_of_runc_in_its_order() {
 
 #[test]
 fn a_time_is_written_in_utc_with_nanoseconds() {
-    let time = timestamp();
+    let (_scratch, root) = root();
+    let time = root.timestamp();
     assert_eq!((time.len(), &time[10..11], &time[19..20], &time[29..]), (30, "T", ".", "Z"), "{time}");
+    let root = root.with_clock(|| SystemTime::UNIX_EPOCH);
+    assert_eq!(root.timestamp(), "1970-01-01T00:00:00.000000000Z");
+}
+
+#[test]
+fn who_opens_a_state_directory_decides_how_long_commands_wait_and_where_filters_are() {
+    let (_scratch, root) = root();
+    let _held = root.create(&id("x")).unwrap();
+    let hasty = root.clone().with_patience(NOW).with_filter_cache("/var/cache/x");
+    assert!(matches!(hasty.lock(&id("x")), Err(Error::Busy { .. })));
+    assert_eq!(hasty.filter_cache(), Path::new("/var/cache/x"));
+    assert!(root.patience() > NOW);
 }

@@ -11,3 +11,4 @@ pub(crate) mod mount;
 pub(crate) mod process;
 pub mod signals;
 pub(crate) mod spawn;
+pub(crate) mod text;

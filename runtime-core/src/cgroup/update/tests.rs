@@ -18,8 +18,8 @@ fn hosts() -> [Hierarchies; 2] {
     let controllers = names.iter().map(|name| name.to_string()).collect();
     let v2 = V2 { mount: "/c".into(), root: "/".into(), own: "/".into(), controllers };
     [
-        Hierarchies { v1: names.iter().map(v1).collect(), v2: None, owner: None },
-        Hierarchies { v1: Vec::new(), v2: Some(v2), owner: None },
+        Hierarchies { v1: names.iter().map(v1).collect(), v2: None, ..Hierarchies::default() },
+        Hierarchies { v1: Vec::new(), v2: Some(v2), ..Hierarchies::default() },
     ]
 }
 

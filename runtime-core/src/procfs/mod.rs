@@ -4,36 +4,44 @@
 //! where our numbers are other processes. A label or a map that is written to a decoy is lost without a word, or is
 //! turned into a write to something else (CVE-2019-16884, CVE-2025-52881).
 
+mod caller;
+
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, SeekFrom, StatxFlags, openat, openat2, statx};
 use rustix::io::{Errno, Result as Answer};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use rustix::process::getpid;
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::step::Namespace;
+use crate::sys::text;
+
+pub(crate) use caller::Caller;
 
 /// The magic number of procfs.
-pub(super) const MAGIC: rustix::fs::FsWord = 0x9fa0;
+pub(crate) const MAGIC: rustix::fs::FsWord = 0x9fa0;
 
 /// The inode of its root, which no other directory of it has.
 const ROOT_INODE: u64 = 1;
 
-/// A procfs of our pid namespace.
-pub(super) struct Procfs {
-    root: OwnedFd,
-}
+/// A directory of a procfs. What is opened below it lies in its mount: nothing can be in between.
+struct Directory(OwnedFd);
 
-impl Procfs {
+impl Directory {
     /// The caller's `/proc`, if it is one of our pid namespace.
     fn of_caller() -> Answer<Self> {
-        let root = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let Directory(root) = Self::open_at(CWD, "/proc")?;
         let is_procfs =
             rustix::fs::fstatfs(&root)?.f_type == MAGIC && rustix::fs::fstat(&root)?.st_ino == ROOT_INODE;
         let myself = rustix::fs::readlinkat(&root, "self", Vec::new())?;
         let is_ours = myself.to_bytes() == getpid().as_raw_nonzero().to_string().as_bytes();
-        if is_procfs && is_ours { Ok(Procfs { root }) } else { Err(Errno::NODEV) }
+        if is_procfs && is_ours { Ok(Directory(root)) } else { Err(Errno::NODEV) }
+    }
+
+    /// One that has to be looked at.
+    fn open_at(above: impl AsFd, name: &str) -> Answer<Self> {
+        openat(above, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map(Directory)
     }
 
     /// One that is mounted nowhere: nobody can have mounted anything in it. It takes privileges.
@@ -43,14 +51,13 @@ impl Procfs {
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        let root = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-        Ok(Procfs { root })
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(Directory)
     }
 
-    /// Opens a path below its root, which neither a link nor a mount may lead away.
+    /// Opens a path below it, which neither a link nor a mount may lead away.
     fn open(&self, path: &str, flags: OFlags) -> Answer<OwnedFd> {
         let rules = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-        match openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), rules) {
+        match openat2(&self.0, path, flags | OFlags::CLOEXEC, Mode::empty(), rules) {
             Err(Errno::NOSYS | Errno::PERM) => self.walk(path, flags),
             answer => answer,
         }
@@ -67,15 +74,15 @@ impl Procfs {
     }
 
     fn step(&self, above: Option<&OwnedFd>, name: &str, flags: OFlags) -> Answer<OwnedFd> {
-        let directory = above.unwrap_or(&self.root);
+        let directory = above.unwrap_or(&self.0);
         let found = openat(directory, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        if same_mount(&self.root, "", &found, "")? { Ok(found) } else { Err(Errno::XDEV) }
+        if same_mount(&self.0, "", &found, "")? { Ok(found) } else { Err(Errno::XDEV) }
     }
 
     /// A namespace of a process: a link that leads out of the file system, but itself lies in it.
     fn namespace(&self, pid: u32, name: &str) -> Answer<OwnedFd> {
         let directory = self.open(&format!("{pid}/ns"), OFlags::PATH | OFlags::DIRECTORY)?;
-        if !same_mount(&self.root, "", &directory, name)? {
+        if !same_mount(&self.0, "", &directory, name)? {
             return Err(Errno::XDEV);
         }
         openat(&directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -95,32 +102,38 @@ fn same_mount(one: &OwnedFd, name: &str, other: &OwnedFd, other_name: &str) -> A
 }
 
 /// Does something in the caller's `/proc`, or in one of our own if that one is not to be trusted or says no.
-fn anywhere<T>(act: impl Fn(&Procfs) -> Answer<T>) -> Answer<T> {
-    let first = Procfs::of_caller().and_then(|procfs| act(&procfs));
-    first.or_else(|errno| Procfs::of_our_own().map_err(|_| errno).and_then(|procfs| act(&procfs)))
+fn anywhere<T>(act: impl Fn(&Directory) -> Answer<T>) -> Answer<T> {
+    let first = Directory::of_caller().and_then(|root| act(&root));
+    first.or_else(|errno| Directory::of_our_own().map_err(|_| errno).and_then(|root| act(&root)))
 }
 
 /// Writes a file of the process's directory, in one write. The process is ours and not reaped, so its id can't have
 /// become another's.
-pub(super) fn write(pid: u32, name: &str, text: &str) -> Result<()> {
+///
+/// Then it is read: what was written is there, in the kernel's own spacing, or something is wrong.
+pub(crate) fn write(pid: u32, name: &str, text: &str) -> Result<()> {
     let doing = || format!("cannot write /proc/{pid}/{name}");
-    let file = anywhere(|procfs| procfs.open(&format!("{pid}/{name}"), OFlags::WRONLY)).doing(doing)?;
+    let file = anywhere(|root| root.open(&format!("{pid}/{name}"), OFlags::RDWR)).doing(doing)?;
     let written = rustix::io::write(&file, text.as_bytes()).doing(doing)?;
-    if written == text.len() { Ok(()) } else { Err(Errno::IO).doing(doing) }
+    rustix::fs::seek(&file, SeekFrom::Start(0)).doing(doing)?;
+    let found = text::short(&file).doing(doing)?;
+    if written == text.len() && found.split_whitespace().eq(text.split_whitespace()) {
+        return Ok(());
+    }
+    let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
+    Err(Error::Died(format!("/proc/{pid}/{name} says {found:?} after {text:?} was written to it")))
 }
 
 /// Reads a file of the process's directory.
-pub(super) fn read(pid: u32, name: &str) -> Result<String> {
-    let doing = || format!("cannot read /proc/{pid}/{name}");
-    let file = anywhere(|procfs| procfs.open(&format!("{pid}/{name}"), OFlags::RDONLY)).doing(doing)?;
-    let text = std::io::read_to_string(std::fs::File::from(file));
-    text.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)).doing(doing)
+pub(crate) fn read(pid: u32, name: &str) -> Result<String> {
+    let file = anywhere(|root| root.open(&format!("{pid}/{name}"), OFlags::RDONLY));
+    file.and_then(text::short).doing(|| format!("cannot read /proc/{pid}/{name}"))
 }
 
 /// Opens a namespace of a process.
-pub(super) fn namespace(pid: u32, kind: Namespace) -> Result<OwnedFd> {
+pub(crate) fn namespace(pid: u32, kind: Namespace) -> Result<OwnedFd> {
     let name = file_name(kind);
-    anywhere(|procfs| procfs.namespace(pid, name)).doing(|| format!("cannot open /proc/{pid}/ns/{name}"))
+    anywhere(|root| root.namespace(pid, name)).doing(|| format!("cannot open /proc/{pid}/ns/{name}"))
 }
 
 /// The name of a namespace in `/proc/PID/ns`.
@@ -138,7 +151,7 @@ fn file_name(kind: Namespace) -> &'static str {
 }
 
 /// Sets how willingly the kernel kills the process when memory runs out.
-pub(super) fn write_oom_score_adj(pid: u32, score: i32) -> Result<()> {
+pub(crate) fn write_oom_score_adj(pid: u32, score: i32) -> Result<()> {
     write(pid, "oom_score_adj", &score.to_string())
 }
 
@@ -146,9 +159,9 @@ pub(super) fn write_oom_score_adj(pid: u32, score: i32) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn all() -> Vec<Procfs> {
+    fn all() -> Vec<Directory> {
         // Only the privileged get one of their own.
-        [Procfs::of_caller(), Procfs::of_our_own()].into_iter().flatten().collect()
+        [Directory::of_caller(), Directory::of_our_own()].into_iter().flatten().collect()
     }
 
     fn own_pid() -> u32 {
@@ -158,15 +171,15 @@ mod tests {
     #[test]
     fn both_ways_lead_to_the_same_files() {
         assert!(!all().is_empty());
-        for procfs in all() {
+        for root in all() {
             let path = format!("{}/attr", own_pid());
             let inode = |found: Answer<OwnedFd>| rustix::fs::fstat(found.unwrap()).unwrap().st_ino;
             let flags = OFlags::PATH | OFlags::DIRECTORY;
-            assert_eq!(inode(procfs.open(&path, flags)), inode(procfs.walk(&path, flags)));
-            assert_eq!(procfs.open("self/attr", flags).unwrap_err(), Errno::LOOP);
-            assert!(procfs.walk("self/attr", flags).is_err());
-            assert!(procfs.open(&format!("{}/cwd", own_pid()), OFlags::RDONLY).is_err());
-            assert!(procfs.walk(&format!("{}/cwd", own_pid()), OFlags::RDONLY).is_err());
+            assert_eq!(inode(root.open(&path, flags)), inode(root.walk(&path, flags)));
+            assert_eq!(root.open("self/attr", flags).unwrap_err(), Errno::LOOP);
+            assert!(root.walk("self/attr", flags).is_err());
+            assert!(root.open(&format!("{}/cwd", own_pid()), OFlags::RDONLY).is_err());
+            assert!(root.walk(&format!("{}/cwd", own_pid()), OFlags::RDONLY).is_err());
         }
     }
 
@@ -188,9 +201,9 @@ mod tests {
 
     /// Runs a test of this program once more, in a mount namespace of its own that a script has prepared; `$$` is the
     /// process id that it has.
-    fn again(name: &str, script: &str) {
+    pub(super) fn again(name: &str, script: &str) {
         let me = std::env::current_exe().unwrap();
-        let name = format!("launch::procfs::tests::{name}");
+        let name = format!("procfs::{name}");
         let script = format!("{script} && exec \"$@\"");
         let all = ["--mount", "sh", "-c", &script, "sh", me.to_str().unwrap(), "--exact", &name];
         let output = std::process::Command::new("unshare").args(all).env("PREPARED", "1").output().unwrap();
@@ -206,7 +219,7 @@ mod tests {
                 std::fs::create_dir_all(&directory).unwrap();
                 std::fs::write(&file, "777").unwrap();
                 let source = if place == "/proc" { &decoy } else { &file };
-                again("a_decoy_gets_nothing", &format!("mount --bind {} {place}", source.display()));
+                again("tests::a_decoy_gets_nothing", &format!("mount --bind {} {place}", source.display()));
                 assert_eq!(std::fs::read_to_string(&file).unwrap(), "777", "{place}");
                 std::fs::remove_dir_all(&decoy).unwrap();
             }
