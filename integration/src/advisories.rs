@@ -341,10 +341,7 @@ pub const ADVISORIES: &[Advisory] = &[
         "libpathrs",
         "panicked where parts of /proc were covered",
         "D4",
-        &[
-            "libpathrs_a_caller_whose_proc_is_odd_gets_its_container_or_one_sentence",
-            "libpathrs_what_is_said_of_somebody_else_weakens_nothing",
-        ],
+        &["libpathrs_a_caller_whose_proc_is_odd_gets_its_container_or_one_sentence"],
         Whole,
     ),
     // ancestors

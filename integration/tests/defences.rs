@@ -235,3 +235,33 @@ fn terminal() -> (std::os::fd::OwnedFd, String) {
     let name = ptsname(&master, Vec::new()).expect("it has a name").into_string().expect("it is plain text");
     (master, name)
 }
+
+/// D4: what is dropped, and what is ignored no longer, depends on what the caller has. A file that claims that he has
+/// nothing lies where he is described, or another process does.
+#[test]
+fn what_is_said_of_somebody_else_is_not_believed_of_the_caller() {
+    if !is_ours() {
+        return;
+    }
+    let test = Test::new();
+    let bundle = test.bundle(|config| {
+        let kill = json!(["CAP_KILL"]);
+        config["process"]["capabilities"] = json!({"bounding": kill, "effective": kill, "permitted": kill});
+        shell(config, "grep -E \"^(CapBnd|SigIgn)\" /proc/self/status");
+    });
+    let decoy = test.directory.join("decoy");
+    fs::create_dir(&decoy).expect("a directory can be made");
+    let claims = "NSpid:\t1\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapPrm:\t0\nCapBnd:\t0\nSigIgn:\t0\n";
+    fs::write(decoy.join("status"), claims).expect("a file can be written");
+    let decoy = text(&decoy);
+    for script in [
+        format!("mount --bind {decoy}/status /proc/$$/task/$$/status"),
+        format!("mount --bind {decoy}/status /proc/$$/status"),
+        "mount --bind /proc/1/task/1 /proc/$$/task/$$".into(),
+        "mount --bind /proc/1 /proc/$$".into(),
+    ] {
+        let said = run_among_mounts(&test, &bundle, &format!("trap \"\" TERM; {script}")).ok().stdout;
+        // The shell inside ignores QUIT by itself.
+        assert_eq!(said, "SigIgn:\t0000000000000004\nCapBnd:\t0000000000000020\n", "{script}");
+    }
+}

@@ -53,7 +53,7 @@ pub enum Error {
         errno: Errno,
     },
     /// The container died while it was being made.
-    #[error("{0}")]
+    #[error("{}", one_line(.0))]
     Died(String),
     /// A container id that is too long or has characters that can't be part of one.
     #[error(

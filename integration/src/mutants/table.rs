@@ -58,7 +58,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "runtime-core/src/procfs/caller.rs",
         find: "        if fstatfs(&directory.0)?.f_type != MAGIC {\n            return Err(Errno::NODEV);\n        }\n        let status = directory.open(\"status\", OFlags::RDONLY).and_then(text::short)?;",
         replace: "        let _ = (fstatfs(&directory.0)?, MAGIC); return Ok(Caller { status: crate::sys::text::short(rustix::fs::openat(&directory.0, \"status\", OFlags::RDONLY, rustix::fs::Mode::empty())?)?, directory });\n        #[allow(unreachable_code)]\n        let status = String::new();",
-        test: ("advisories", "libpathrs_what_is_said_of_somebody_else_weakens_nothing"),
+        test: ("defences", "what_is_said_of_somebody_else_is_not_believed_of_the_caller"),
     },
     Mutant {
         defence: "D4",

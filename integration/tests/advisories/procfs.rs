@@ -268,32 +268,6 @@ fn libpathrs_a_caller_whose_proc_is_odd_gets_its_container_or_one_sentence() {
     }
 }
 
-/// What is dropped, and what is ignored, depends on what the caller has. A file that claims that he has nothing lies
-/// where he is described, or another process does.
-#[test]
-fn libpathrs_what_is_said_of_somebody_else_weakens_nothing() {
-    let test = Test::new();
-    let bundle = test.bundle(|config| {
-        capabilities(config, &["CAP_KILL"]);
-        shell(config, "grep -E \"^(CapBnd|SigIgn)\" /proc/self/status");
-    });
-    let decoy = test.directory.join("decoy");
-    fs::create_dir_all(decoy.join("task")).expect("a directory can be made");
-    let claims = "NSpid:\t1\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapPrm:\t0\nCapBnd:\t0\nSigIgn:\t0\n";
-    fs::write(decoy.join("status"), claims).expect("a file can be written");
-    let decoy = text(&decoy);
-    for script in [
-        format!("mount --bind {decoy}/status /proc/$$/task/$$/status"),
-        format!("mount --bind {decoy}/status /proc/$$/status"),
-        "mount --bind /proc/1/task/1 /proc/$$/task/$$".into(),
-        "mount --bind /proc/1 /proc/$$".into(),
-        format!("mount -t tmpfs none /proc; cp -r {decoy} /proc/thread-self; cp -r {decoy} /proc/self"),
-    ] {
-        let said = run_after(&test, &format!("trap \"\" TERM; {script}"), &bundle).ok().stdout;
-        assert_eq!(said, "SigIgn:\t0000000000000000\nCapBnd:\t0000000000000020\n", "{script}");
-    }
-}
-
 /// Files that describe the whole machine are not written to from inside, whoever is root there.
 #[test]
 fn cve_2015_3630_what_concerns_the_host_cannot_be_written() {

@@ -116,18 +116,17 @@ pub(crate) fn write(pid: u32, name: &str, text: &str) -> Result<()> {
     let file = anywhere(|root| root.open(&format!("{pid}/{name}"), OFlags::RDWR)).doing(doing)?;
     let written = rustix::io::write(&file, text.as_bytes()).doing(doing)?;
     rustix::fs::seek(&file, SeekFrom::Start(0)).doing(doing)?;
-    let found = text::short(&file).doing(doing)?;
+    let found = text::whole(&file).doing(doing)?;
     if written == text.len() && found.split_whitespace().eq(text.split_whitespace()) {
         return Ok(());
     }
-    let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
-    Err(Error::Died(format!("/proc/{pid}/{name} says {found:?} after {text:?} was written to it")))
+    Err(Error::Died(format!("/proc/{pid}/{name} does not say what was written to it, but {found:?}")))
 }
 
 /// Reads a file of the process's directory.
 pub(crate) fn read(pid: u32, name: &str) -> Result<String> {
     let file = anywhere(|root| root.open(&format!("{pid}/{name}"), OFlags::RDONLY));
-    file.and_then(text::short).doing(|| format!("cannot read /proc/{pid}/{name}"))
+    file.and_then(text::whole).doing(|| format!("cannot read /proc/{pid}/{name}"))
 }
 
 /// Opens a namespace of a process.
