@@ -2,7 +2,7 @@
 //!
 //! containerd calls the binary with an action. `start` binds a socket and leaves a server behind, which is what this
 //! crate is about: one thread in one `poll`, which owns everything that is known about the containers of a pod. What
-//! may take long is done by `runtime-core` on a thread of its own that ends with it ([`service`]), and its outcome is
+//! may take long is done by `runtime-core` on a thread of its own that ends with it (`service`), and its outcome is
 //! taken in turn with everything else, so events have an order and nothing needs a lock.
 //!
 //! `specs/decisions/0024-own-shim-server.md` says why only the messages of the crate `containerd-shim` are used.

@@ -51,7 +51,7 @@ pub struct Record {
     pub bundle: PathBuf,
     /// The root's directory on the host, absolute; it must be UTF-8.
     pub rootfs: PathBuf,
-    /// When it was made ([`timestamp`]).
+    /// When it was made: in UTC, as in `2030-01-31T23:59:59.123456789Z`.
     pub created: String,
     /// Who made it, as a user id.
     pub owner: u32,
