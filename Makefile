@@ -75,7 +75,7 @@ test: root needs components
 
 test-engines: root needs
 	PEERS='$(PEERS)' $(CARGO) test --workspace --test engines -- $(ARGS)
-	$(if $(ARGS),,$(CARGO) test --workspace --test containerd)
+	$(if $(ARGS),,$(CARGO) test --workspace --test protocol --test containerd)
 
 test-long: ROUNDS ?= 10000
 test-long: root needs
